@@ -1,0 +1,25 @@
+/* child: processes started by us. On the loop's thread. */
+#pragma once
+#include "base.h"
+#include "status.h"
+#include "text.h"
+
+struct loop;
+struct child;
+
+struct child_options {
+    const char *const *argv;        /* ends with NULL; argv[0] is the path of the program */
+    const char *const *environment; /* ends with NULL; NULL: ours */
+    int inherit[4];                 /* descriptors that the child gets as 3, 4, ..; end with -1 */
+};
+/* The child's stdout and stderr are ours; stdin is /dev/null. It gets SIGTERM when we die.
+ * Fails: STATUS_SYSTEM. */
+MUST_CHECK bool child_start(struct loop *loop, const struct child_options *options,
+                            struct child **out, struct status *st);
+/* Waits for its end. `*exit_status` >= 0 is the exit code, < 0 minus the signal. */
+MUST_CHECK bool child_wait(struct child *child, int64_t deadline_us, int *exit_status,
+                           struct status *st);
+void child_signal(struct child *child, int signal);
+int child_pid(const struct child *child);
+void child_free(struct child *child); /* kills it (SIGKILL) if it still runs */
+AUTO_DEFINE(child, child_free)
