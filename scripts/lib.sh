@@ -1,0 +1,67 @@
+# lib.sh: what the scripts of this folder share; sourced, never run.
+# shellcheck shell=bash
+set -euo pipefail
+
+# shellcheck disable=SC2034 # for those that source this
+WEIR_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+WEIR_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weir
+mkdir -p "$WEIR_CACHE"
+
+# One line on standard error: standard output is for results.
+say() { printf 'weir: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+jobs_max() {
+    local cpus mem_gib
+    cpus=$(nproc)
+    mem_gib=$(awk '/^MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)
+    # One C++ compiler may take a gibibyte; never fewer than one job.
+    if [ "$mem_gib" -lt "$cpus" ]; then cpus=$((mem_gib > 0 ? mem_gib : 1)); fi
+    echo "$cpus"
+}
+
+# Runs a long command with its output in a log: shows a sign of life every 10 seconds, and the end
+# of the log when the command fails.   run_long <what it is> <log> <command...>
+run_long() {
+    local what=$1 log=$2 pid start tick=0 rc=0
+    shift 2
+    start=$SECONDS
+    say "$what ..."
+    "$@" >"$log" 2>&1 &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 0.5
+        tick=$((tick + 1))
+        if [ $((tick % 20)) -eq 0 ]; then
+            say "$what: $((SECONDS - start)) s, $(tail -c 400 "$log" | tr '\r' '\n' | grep -v '^ *$' | tail -n 1 | cut -c 1-90)"
+        fi
+    done
+    wait "$pid" || rc=$?
+    if [ "$rc" -ne 0 ]; then
+        tail -n 30 "$log" >&2
+        die "$what failed (status $rc); the whole output is in $log"
+    fi
+    say "$what: done in $((SECONDS - start)) s"
+}
+
+# Holds the named lock of the cache until this script ends.
+lock_cache() {
+    exec 9>"$WEIR_CACHE/.lock-$1"
+    if ! flock -n 9; then
+        say "another run is working on $1; waiting for it"
+        flock 9
+    fi
+}
+
+# The pip that fetches: of a virtual environment in the cache, made without a network.
+# Prints its path.
+cache_pip() {
+    local version venv
+    version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    venv=$WEIR_CACHE/pip-$version
+    if [ ! -x "$venv/bin/pip" ]; then
+        rm -rf "$venv"
+        python3 -m venv "$venv" >&2 || die "python3 -m venv failed: run scripts/setup first"
+    fi
+    echo "$venv/bin/pip"
+}
