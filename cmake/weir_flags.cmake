@@ -25,6 +25,8 @@ set(warnings_c -Wstrict-prototypes -Wmissing-prototypes)
 target_compile_options(weir_flags INTERFACE
   $<$<COMPILE_LANGUAGE:C,CXX>:${warnings_both}>
   $<$<COMPILE_LANGUAGE:C>:${warnings_c}>
+  # `, ##__VA_ARGS__` is how a macro takes no argument or many (log.h, db.h); gcc does not object.
+  $<$<COMPILE_LANG_AND_ID:C,Clang,AppleClang>:-Wno-gnu-zero-variadic-macro-arguments>
   $<$<COMPILE_LANGUAGE:C,CXX>:-fno-omit-frame-pointer>
   $<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 # Empty, so that a file may still say `#define _GNU_SOURCE` for itself.
