@@ -1,0 +1,101 @@
+/* api: the service as a whole. The one place where the other folders meet: worker threads, each
+ * with its own loop, listener and pool of upstream connections; and what they share (database,
+ * vault, accounts, the registry of models, live chat runs, metrics), which whoever makes an api has
+ * opened and closes afterwards.
+ *
+ *     main:  api_open → api_start → print "ready", wait for signals → api_stop → api_wait
+ *
+ * Threads: api_stop, api_reload and api_model_* may be called from any thread (not from a signal
+ * handler); the rest belongs to the thread that opened it. */
+#pragma once
+#include "base.h"
+#include "status.h"
+#include "text.h"
+
+struct account;
+struct api;
+struct db;
+struct observe;
+struct vault;
+
+enum { API_ADDRESSES_MAX = 8, API_SEEDS_MAX = 32, API_ORIGINS_MAX = 16 };
+
+/* A model that the configuration names: its row is made when it is absent, and marked managed. */
+struct api_model_seed {
+    struct text id;             /* the public name */
+    struct text name;           /* for people; empty: the id */
+    struct text path;           /* a local GGUF file, or empty */
+    struct text upstream;       /* else the seed of an upstream, by its name */
+    struct text upstream_model; /* empty: the id */
+    int64_t context_tokens;     /* 0: what the model says */
+};
+struct api_upstream_seed {
+    struct text name, base_url;
+    struct text api_key; /* sealed before it is stored; empty: none */
+};
+
+/* Zero and empty mean the default, unless a comment says otherwise. The texts are copied. */
+struct api_options {
+    /* Opened by the caller, who closes them after api_close. */
+    struct db *db;
+    struct vault *vault;
+    struct account *account;
+    struct observe *observe;
+
+    struct text data_folder; /* $WEIR_DATA: run/ and control.sock are made in it */
+    struct text version;
+    struct text replica_id; /* owner of chat runs; empty: a new one */
+    int workers;            /* 0: one per core */
+
+    /* Listeners. */
+    struct text listen[API_ADDRESSES_MAX]; /* "127.0.0.1:8080" */
+    size_t listen_count;
+    bool plain_anywhere;        /* allow a plain listener or upstream off loopback */
+    struct text metrics_listen; /* empty: none */
+    struct text control_path;   /* the control socket; empty: none */
+    struct text tls_certificate, tls_key, tls_client_ca; /* files; empty: plain */
+    struct text public_url;     /* what people open; empty: from the first listener */
+    bool behind_tls_proxy;      /* cookies are Secure although we listen in plain */
+    struct text hosts[API_ORIGINS_MAX]; /* names that Host may have besides addresses and localhost */
+    size_t hosts_count;
+    struct text cors_origins[API_ORIGINS_MAX]; /* may call /v1 from a page, with a key; "*" for all */
+    size_t cors_origins_count;
+
+    /* Models. */
+    bool supervise;         /* `weir up`: run a weir-infer child for each local model */
+    struct text infer_path; /* the program weir-infer */
+    struct api_model_seed models[API_SEEDS_MAX];
+    size_t models_count;
+    struct api_upstream_seed upstreams[API_SEEDS_MAX];
+    size_t upstreams_count;
+    struct text upstream_ca; /* PEM for https upstreams; empty: the system's */
+
+    /* Limits. */
+    int64_t stream_max_ms; /* WEIR_STREAM_MAX: 15 min */
+    int64_t drain_max_ms;  /* WEIR_DRAIN_MAX: 30 s */
+    size_t body_bytes_max; /* of /v1/chat/completions: 8 MiB */
+    size_t connections_max;
+    int64_t threads_max;  /* conversations of one person: 10,000 */
+    int64_t messages_max; /* of one conversation: 2,000 */
+    int64_t runs_max;     /* of one person at a time: 4 */
+    size_t answer_bytes_max; /* of one run: 1 MiB */
+};
+
+/* Copies the options, seeds models and upstreams, prepares what workers share. Makes no thread.
+ * Fails: STATUS_INVALID for an option, named in the field; what the database says. */
+MUST_CHECK bool api_open(const struct api_options *options, struct api **out, struct status *st);
+/* Starts the workers; true once every one of them accepts connections.
+ * Fails: STATUS_CONFLICT port in use; STATUS_SYSTEM. All is stopped again then. */
+MUST_CHECK bool api_start(struct api *api, struct status *st);
+/* "http://127.0.0.1:8080": where people reach it, with the real port. Valid after api_start. */
+struct text api_url(const struct api *api);
+/* Blocks until no local model is loading any more, or the deadline has passed. True when every one
+ * is ready; else `st` says of the first that is not why. */
+MUST_CHECK bool api_models_wait(struct api *api, int64_t deadline_us, struct status *st);
+/* Reads certificates again (SIGHUP). Failures are logged, the old ones stay. */
+void api_reload(struct api *api);
+/* Begins to drain: no new connections, streams may end within the limits. Twice: ends at once. */
+void api_stop(struct api *api);
+/* Blocks until the workers have ended; children too. */
+void api_wait(struct api *api);
+void api_close(struct api *api); /* after api_wait, or when it was never started; NULL is fine */
