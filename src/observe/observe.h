@@ -1,0 +1,17 @@
+/* observe: what a process tells of itself: its metrics and its health, opened together.
+ * Any thread. */
+#pragma once
+#include "base.h"
+#include "health.h"
+#include "metrics.h"
+
+/* Read-only after observe_open. */
+struct observe {
+    struct metrics *metrics;
+    struct health *health;
+};
+/* `shards` as for metrics_new. Registers what every process has: weir_build_info, memory, descriptors,
+ * start time, CPU seconds. */
+struct observe *observe_open(const char *version, size_t shards);
+void observe_close(struct observe *observe);
+AUTO_DEFINE(observe, observe_close)
