@@ -70,12 +70,11 @@ MUST_CHECK bool http_server_open(struct loop *loop, const struct http_server_opt
 uint16_t http_server_port(const struct http_server *server);
 size_t http_server_connections(const struct http_server *server);
 
-/* Stops accepting, closes idle connections, lets running requests finish with "Connection: close":
- * a reply that has not ended by `stream_deadline_us` is cancelled, and all that is left at
- * `drain_deadline_us` too, whichever comes first. Waits (in a fiber that is no connection's) until
- * the last connection has gone. A cancelled drain cancels the connections at once and goes on. */
-void http_server_drain(struct http_server *server, int64_t stream_deadline_us,
-                       int64_t drain_deadline_us);
+/* Stops accepting, closes idle connections, lets running requests finish with "Connection: close".
+ * A request is cancelled when it has run for `stream_max_ms` since its first byte, and all that
+ * are left when `drain_max_ms` have passed from now. Waits (in a fiber that is no connection's)
+ * until the last connection has gone. A cancelled drain cancels all requests at once and goes on. */
+void http_server_drain(struct http_server *server, int64_t stream_max_ms, int64_t drain_max_ms);
 /* After http_server_drain, or when no connection is left. NULL is fine. */
 void http_server_close(struct http_server *server);
 AUTO_DEFINE(http_server, http_server_close)

@@ -42,3 +42,6 @@ struct http_target {
 /* Fails: STATUS_INVALID. */
 MUST_CHECK bool http_target_parse(struct text target, struct arena *arena, struct http_target *out,
                                   struct status *st);
+
+/* Whether `authority` may stand in a Host field: "name", "name:port", "[::1]:port", or nothing. */
+bool http_url_host_valid(struct text authority);
