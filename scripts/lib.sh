@@ -65,3 +65,21 @@ cache_pip() {
     fi
     echo "$venv/bin/pip"
 }
+
+# Whether the system's Node is new enough for the web build (20.19, and npm 11 with it).
+system_node_suits() {
+    command -v node >/dev/null && command -v npm >/dev/null || return 1
+    local node npm
+    node=$(node --version)
+    # npm takes half a second to tell its version; its package file tells it at once.
+    npm=$(sed -n '/^  "version":/ {s/[^0-9.]//gp; q}' \
+        "$(dirname "$(readlink -f "$(command -v npm)")")/../package.json" 2>/dev/null || npm --version)
+    printf '%s\n' 20.19.0 "${node#v}" | sort -C -V && printf '%s\n' 11.0.0 "$npm" | sort -C -V
+}
+
+# The virtual environment that holds what tests/requirements.txt pins.
+test_venv() {
+    local version
+    version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    echo "$WEIR_CACHE/test-$version-$(sha256sum <"$WEIR_ROOT/tests/requirements.txt" | cut -c 1-12)"
+}

@@ -1,5 +1,5 @@
 /* base: the compiler attributes and the few macros that every file uses.
- * Any thread. Nothing here waits or allocates. */
+ * Any thread. Nothing here waits. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,3 +37,8 @@
 #define WEIR_ASSERT(condition)                                                                     \
     ((condition) ? (void)0 : base_assert_failed(#condition, __FILE__, __LINE__))
 NORETURN void base_assert_failed(const char *condition, const char *file, int line);
+
+/* Zeroed memory for what lives longer than a request; free() it. Never NULL: a process out of
+ * memory stops with a message. */
+void *base_alloc(size_t size);
+NORETURN void base_out_of_memory(size_t size);

@@ -16,28 +16,39 @@ struct log_value {
     struct text text;
     int64_t integer;
 };
-#define LOG_TEXT(key_, text_) ((struct log_value){.key = (key_), .kind = LOG_KIND_TEXT, .text = (text_)})
+#define LOG_TEXT(key_, text_)                                                                      \
+    ((struct log_value){.key = (key_), .kind = LOG_KIND_TEXT, .text = (text_)})
 #define LOG_CSTR(key_, cstr_) LOG_TEXT(key_, text_of(cstr_))
-#define LOG_INT(key_, int_) ((struct log_value){.key = (key_), .kind = LOG_KIND_INT, .integer = (int64_t)(int_)})
-#define LOG_BOOL(key_, bool_) ((struct log_value){.key = (key_), .kind = LOG_KIND_BOOL, .integer = (bool_)})
+#define LOG_INT(key_, int_)                                                                        \
+    ((struct log_value){.key = (key_), .kind = LOG_KIND_INT, .integer = (int64_t)(int_)})
+#define LOG_BOOL(key_, bool_)                                                                      \
+    ((struct log_value){.key = (key_), .kind = LOG_KIND_BOOL, .integer = (bool_)})
 
+/* Before it is called, lines of level info and above are written as text. Call it once, before
+ * other threads start. */
 void log_open(enum log_level level, enum log_format format);
 bool log_wants(enum log_level level);
 /* The text of `message` is fixed: what varies goes into values. */
 void log_line(enum log_level level, const char *message, const struct log_value *values,
               size_t values_count);
-#define LOG_AT(level, message, ...)                                                                \
-    log_line((level), (message), (const struct log_value[]){{0}, ##__VA_ARGS__} + 1,               \
-             ARRAY_LEN(((const struct log_value[]){{0}, ##__VA_ARGS__})) - 1)
-#define LOG_DEBUG(message, ...) LOG_AT(LOG_LEVEL_DEBUG, message, ##__VA_ARGS__)
-#define LOG_INFO(message, ...) LOG_AT(LOG_LEVEL_INFO, message, ##__VA_ARGS__)
-#define LOG_WARN(message, ...) LOG_AT(LOG_LEVEL_WARN, message, ##__VA_ARGS__)
-#define LOG_ERROR(message, ...) LOG_AT(LOG_LEVEL_ERROR, message, ##__VA_ARGS__)
+/* LOG_AT(level, message, values...). The end marker gives the array of a line without values a
+ * first member, and the variadic macros the argument that C17 demands. */
+#define LOG_AT(level, ...)                                                                         \
+    log_line((level), LOG_FIRST_(__VA_ARGS__, LOG_END_), LOG_REST_(__VA_ARGS__, LOG_END_),         \
+             ARRAY_LEN(LOG_REST_(__VA_ARGS__, LOG_END_)) - 1)
+#define LOG_DEBUG(...) LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define LOG_INFO(...) LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__)
+#define LOG_WARN(...) LOG_AT(LOG_LEVEL_WARN, __VA_ARGS__)
+#define LOG_ERROR(...) LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define LOG_END_ ((struct log_value){.key = NULL})
+#define LOG_FIRST_(message, ...) (message)
+#define LOG_REST_(message, ...) ((const struct log_value[]){__VA_ARGS__})
 
 /* What the running fiber or thread works for: its request id stands on each line it writes.
  * The loop sets and restores it at each switch; threads of the pool take it from their job. */
 struct log_scope {
     struct text request_id; /* "" for none; the memory outlives the scope */
 };
-const struct log_scope *log_scope_set(const struct log_scope *scope); /* returns the one before */
+/* Of the calling thread; NULL for none. Returns the one before. */
+const struct log_scope *log_scope_set(const struct log_scope *scope);
 const struct log_scope *log_scope_get(void);

@@ -1,0 +1,128 @@
+/* infer_engine: one model on one thread. It loads the weights, and then runs step after step: drop
+ * who is cancelled, one row for every request that is writing, the rest of the token budget for
+ * prompts, decode, sample, hand out (infer_sched.h has the rules).
+ *
+ * Threads: the engine thread alone touches the model's context. Everything below is called on the
+ * thread of the loop that the engine was opened on; a request meets the engine thread in atomic
+ * flags, in a ring of tokens (one writer, one reader) and in a list of new requests (many writers,
+ * one reader). Once per step the engine posts to the loop, and the loop wakes the fibers whose
+ * rings have something.
+ * Tokens in, tokens out: text, stop strings and HTTP are for others (infer_text.h, infer_api.h). */
+#pragma once
+#include "base.h"
+#include "infer_sampler.h"
+#include "status.h"
+#include "text.h"
+
+struct infer_backend;
+struct infer_engine;
+struct infer_request;
+struct loop;
+
+struct infer_engine_options {
+    size_t queue_requests_max; /* waiting for a sequence; 0: 256 */
+    size_t queue_tokens_max;   /* prompt tokens of those that wait; 0: 64 contexts */
+    uint32_t prompt_budget;    /* prompt tokens per step while somebody writes; 0: 96 */
+    uint32_t ring_tokens;      /* a reader may be this far behind before it is paused; 0: 256 */
+    int64_t stall_ms_max;      /* a request paused for longer is dropped; 0: 30,000 */
+    /* On the loop's thread, when the state has changed (infer_engine_state). May be NULL. */
+    void (*changed)(void *arg);
+    void *changed_arg;
+};
+
+enum infer_engine_state {
+    INFER_ENGINE_LOADING,
+    INFER_ENGINE_READY,
+    INFER_ENGINE_FAILED, /* for good: this process should end */
+    INFER_ENGINE_STATE_COUNT
+};
+
+/* What the model is; fixed once the engine is ready. */
+struct infer_model_facts {
+    uint32_t context;  /* tokens of one request, prompt and answer together */
+    uint32_t parallel; /* sequences that run at once */
+    uint32_t batch;    /* tokens of one step at most */
+    uint32_t vocab;    /* number of tokens known */
+    uint64_t weights_bytes, kv_bytes;
+};
+
+struct infer_job {
+    const int32_t *prompt; /* copied */
+    uint32_t prompt_count; /* at least 1 */
+    uint32_t output_max;   /* tokens; 0: what the context leaves */
+    bool ignore_end;       /* go on past the model's end token, for benchmarks */
+    struct text tenant;    /* whose turn it is; "" for nobody's */
+    struct infer_sampling sampling;
+};
+
+enum infer_ending {
+    INFER_ENDING_NONE,      /* still running */
+    INFER_ENDING_STOP,      /* the model said that it is done */
+    INFER_ENDING_LENGTH,    /* output_max or the context is used up */
+    INFER_ENDING_CANCELLED, /* infer_request_cancel */
+    INFER_ENDING_STALLED,   /* nobody read its ring for stall_ms_max */
+    INFER_ENDING_FAILED,    /* the backend broke */
+    INFER_ENDING_COUNT
+};
+
+struct infer_timing {
+    int64_t queue_us, prefill_us, decode_us; /* submit to start, to first token, to the end */
+};
+
+struct infer_stats {
+    size_t queued, queued_tokens, prefilling, decoding, paused;
+    size_t sequences_free;
+    uint64_t kv_tokens_held; /* reserved now; 0 when nothing runs */
+    uint64_t requests, refused, cancelled, stalled, failed;
+    uint64_t prompt_tokens, output_tokens, steps;
+    int64_t step_us; /* moving average */
+};
+
+/* Starts the engine thread, which calls infer_backend_load and then runs; returns at once.
+ * Owns: the engine takes `backend`. The loop must outlive it.
+ * Fails: STATUS_SYSTEM when there is no thread to be had. */
+MUST_CHECK bool infer_engine_open(struct loop *loop, struct infer_backend *backend,
+                                  const struct infer_engine_options *options,
+                                  struct infer_engine **out, struct status *st);
+/* Ends every request, then the thread; blocks for at most one step. All requests are released. */
+void infer_engine_close(struct infer_engine *engine);
+AUTO_DEFINE(infer_engine, infer_engine_close)
+
+/* `*percent` (may be NULL): how far loading is; `why` (may be NULL): why it failed. */
+enum infer_engine_state infer_engine_state(const struct infer_engine *engine, int *percent,
+                                           struct status *why);
+const struct infer_model_facts *infer_engine_facts(const struct infer_engine *engine); /* ready */
+void infer_engine_stats(const struct infer_engine *engine, struct infer_stats *out);
+
+/* Queues a request. Does not wait.
+ * Fails: STATUS_RATE_LIMITED with retry_after_ms, before any work, when the queue is full;
+ * STATUS_UNAVAILABLE while loading or when failed; STATUS_INVALID for a prompt that leaves no room
+ * for one token of answer (the text names the numbers) or for a token that the model lacks. */
+MUST_CHECK bool infer_engine_submit(struct infer_engine *engine, const struct infer_job *job,
+                                    struct infer_request **out, struct status *st);
+/* Whether a request of `prompt_count` tokens would be queued now; so that a full house is known
+ * before a prompt is made. Fails as infer_engine_submit does. */
+MUST_CHECK bool infer_engine_admits(struct infer_engine *engine, size_t requests,
+                                    size_t prompt_count, struct status *st);
+
+struct infer_event {
+    enum infer_ending ending; /* NONE: `token` is the next one of the answer */
+    int32_t token;
+};
+/* Waits for the next token or the end, in a fiber; after the end it says the end again. A model's
+ * end token is not part of the answer. Fails: fiber.h; the request then still runs. */
+MUST_CHECK bool infer_request_next(struct infer_request *request, int64_t deadline_us,
+                                   struct infer_event *out, struct status *st);
+/* The same without waiting: false when there is nothing yet. */
+bool infer_request_poll(struct infer_request *request, struct infer_event *out);
+/* Waits until one of the requests has something for infer_request_poll. */
+MUST_CHECK bool infer_request_wait_any(struct infer_request *const *requests, size_t count,
+                                       int64_t deadline_us, struct status *st);
+/* The engine drops it before its next step. Its end is still delivered. */
+void infer_request_cancel(struct infer_request *request);
+/* Valid when the end was delivered. */
+struct infer_timing infer_request_timing(const struct infer_request *request);
+/* Cancels what still runs and gives up the handle; memory, sequence and cache follow by
+ * themselves. NULL is fine. */
+void infer_request_release(struct infer_request *request);
+AUTO_DEFINE(infer_request, infer_request_release)

@@ -1,0 +1,212 @@
+#include "infer_sampler.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { VOCAB = 1000, DRAWS = 20000 };
+
+/* A row with known chances: token 10 has 1/2, 20 has 1/4, 30 and 40 have 1/8, all others none. */
+static void known_row(float *row)
+{
+    for (int i = 0; i < VOCAB; i++)
+        row[i] = -100;
+    row[10] = logf(0.5F);
+    row[20] = logf(0.25F);
+    row[30] = logf(0.125F);
+    row[40] = logf(0.125F);
+}
+
+static void draw_many(const struct infer_sampling *want, int counts[VOCAB])
+{
+    float row[VOCAB];
+    struct infer_sampler *sampler = infer_sampler_new(want, VOCAB);
+    memset(counts, 0, VOCAB * sizeof *counts);
+    for (int i = 0; i < DRAWS; i++) {
+        known_row(row);
+        int32_t token = infer_sampler_pick(sampler, row);
+        assert_in_range(token, 0, VOCAB - 1);
+        counts[token]++;
+    }
+    infer_sampler_free(sampler);
+}
+
+static void about(int count, double share)
+{
+    double got = (double)count / DRAWS;
+    if (fabs(got - share) > 0.015)
+        fail_msg("share %.3f, wanted %.3f", got, share);
+}
+
+static void draws_follow_the_chances(void **state)
+{
+    (void)state;
+    static int counts[VOCAB];
+    struct infer_sampling want = infer_sampling_default();
+    draw_many(&want, counts);
+    about(counts[10], 0.5);
+    about(counts[20], 0.25);
+    about(counts[30], 0.125);
+    about(counts[40], 0.125);
+    want.temperature = 2; /* chances go with the square root: .7071 : .5 : .3536 : .3536 */
+    draw_many(&want, counts);
+    about(counts[10], 0.7071 / 1.9142);
+    about(counts[40], 0.3536 / 1.9142);
+}
+
+static void cuts(void **state)
+{
+    (void)state;
+    static int counts[VOCAB];
+    struct infer_sampling want = infer_sampling_default();
+    want.top_k = 2;
+    draw_many(&want, counts);
+    about(counts[10], 2.0 / 3);
+    about(counts[20], 1.0 / 3);
+    want.top_k = 3; /* 30 and 40 are equal: the lower token stays */
+    draw_many(&want, counts);
+    about(counts[30], 1.0 / 7);
+    assert_int_equal(counts[40], 0);
+    want.top_k = 0;
+    want.top_p = 0.6F; /* 10 alone has 0.5: it takes 20 as well */
+    draw_many(&want, counts);
+    about(counts[10], 2.0 / 3);
+    assert_int_equal(counts[30] + counts[40], 0);
+    want.top_p = 0;
+    draw_many(&want, counts);
+    assert_int_equal(counts[10], DRAWS);
+    want.top_p = 1;
+    want.min_p = 0.4F; /* of the greatest: 20 has half of it, 30 a quarter */
+    draw_many(&want, counts);
+    about(counts[20], 1.0 / 3);
+    assert_int_equal(counts[30] + counts[40], 0);
+    want.top_p = 0.9F;
+    want.top_k = 3;
+    want.min_p = 0.2F;
+    draw_many(&want, counts);
+    about(counts[10], 4.0 / 7);
+}
+
+static void flat_rows_keep_every_token(void **state)
+{
+    (void)state;
+    struct infer_sampling want = infer_sampling_default();
+    want.top_p = 0.999F;
+    struct infer_sampler *sampler = infer_sampler_new(&want, VOCAB);
+    float row[VOCAB];
+    uint64_t sum = 0;
+    for (int i = 0; i < DRAWS; i++) {
+        for (int j = 0; j < VOCAB; j++)
+            row[j] = 3;
+        sum += (uint64_t)infer_sampler_pick(sampler, row);
+    }
+    double mean = (double)sum / DRAWS;
+    assert_true(mean > 480 && mean < 520);
+    infer_sampler_free(sampler);
+}
+
+static void greedy_and_seeds(void **state)
+{
+    (void)state;
+    float row[VOCAB];
+    struct infer_sampling want = infer_sampling_default();
+    want.temperature = 0;
+    struct infer_sampler *greedy = infer_sampler_new(&want, VOCAB);
+    known_row(row);
+    row[VOCAB - 1] = 7; /* in the part after the last whole group of lanes */
+    assert_int_equal(infer_sampler_pick(greedy, row), VOCAB - 1);
+    infer_sampler_free(greedy);
+
+    want.temperature = 1;
+    int32_t first[50];
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        want.seed = seed == 3 ? 1 : seed;
+        struct infer_sampler *sampler = infer_sampler_new(&want, VOCAB);
+        int same = 0;
+        for (int i = 0; i < 50; i++) {
+            known_row(row);
+            int32_t token = infer_sampler_pick(sampler, row);
+            same += seed > 1 && token == first[i];
+            if (seed == 1)
+                first[i] = token;
+        }
+        if (seed == 2)
+            assert_true(same < 50);
+        if (seed == 3)
+            assert_int_equal(same, 50);
+        infer_sampler_free(sampler);
+    }
+}
+
+static void biases_and_penalties(void **state)
+{
+    (void)state;
+    float row[VOCAB];
+    const struct infer_bias bias[] = {{10, -100}, {30, 5}, {-1, 3}, {VOCAB, 3}};
+    struct infer_sampling want = infer_sampling_default();
+    want.temperature = 0;
+    want.bias = bias;
+    want.bias_count = 4;
+    want.frequency_penalty = 2;
+    want.presence_penalty = 1;
+    struct infer_sampler *sampler = infer_sampler_new(&want, VOCAB);
+    /* 30 leads by 5 - log 2 = 4.3: the first time costs it 3, the second 2 more. */
+    static const int32_t expected[] = {30, 30, 20, 30, 40};
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        known_row(row);
+        assert_int_equal(infer_sampler_pick(sampler, row), expected[i]);
+    }
+    infer_sampler_free(sampler);
+
+    want = infer_sampling_default();
+    want.temperature = 0;
+    want.repeat_penalty = 3;
+    want.repeat_last = 2;
+    sampler = infer_sampler_new(&want, VOCAB);
+    static const int32_t prompt[] = {20, 30, 10, 10};
+    infer_sampler_prompt(sampler, prompt, ARRAY_LEN(prompt));
+    static const int32_t repeated[] = {20, 30, 10, 20}; /* the window forgets after two */
+    for (size_t i = 0; i < ARRAY_LEN(repeated); i++) {
+        known_row(row);
+        row[30] += 0.1F;
+        assert_int_equal(infer_sampler_pick(sampler, row), repeated[i]);
+    }
+    infer_sampler_free(sampler);
+}
+
+static void broken_rows(void **state)
+{
+    (void)state;
+    float row[VOCAB];
+    struct infer_sampling want = infer_sampling_default();
+    struct infer_sampler *sampler = infer_sampler_new(&want, VOCAB);
+    for (int i = 0; i < VOCAB; i++)
+        row[i] = NAN;
+    assert_int_equal(infer_sampler_pick(sampler, row), -1);
+    for (int i = 0; i < VOCAB; i++)
+        row[i] = -INFINITY;
+    assert_int_equal(infer_sampler_pick(sampler, row), -1);
+    row[3] = INFINITY;
+    assert_int_equal(infer_sampler_pick(sampler, row), -1);
+    for (int i = 0; i < VOCAB; i++)
+        row[i] = NAN;
+    row[5] = -3;
+    assert_int_equal(infer_sampler_pick(sampler, row), 5);
+    infer_sampler_free(sampler);
+    infer_sampler_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(draws_follow_the_chances),
+        cmocka_unit_test(cuts),
+        cmocka_unit_test(flat_rows_keep_every_token),
+        cmocka_unit_test(greedy_and_seeds),
+        cmocka_unit_test(biases_and_penalties),
+        cmocka_unit_test(broken_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
