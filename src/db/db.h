@@ -41,6 +41,7 @@ struct db_options {
     int readers;            /* connections for reading; 0: 4 */
     int64_t statement_ms;   /* longest time for one statement, with its wait for a connection; 0: 10 s */
     int64_t queue_max;      /* transactions that may wait for a connection; 0: 10,000 */
+    int64_t size_max;       /* bytes that the file may have; 0: as the disk allows. SQLite only */
     const struct embed_file *migrations; /* NULL: those of this program; tests bring their own */
 };
 
@@ -96,11 +97,11 @@ enum db_mode {
 };
 
 /* Never fails and never waits: what goes wrong is told by the first statement.
- * Owns: db_commit or db_rollback end it; AUTO(db_tx) does. */
+ * Owns: the caller gives it to db_rollback, committed or not; hold it with AUTO(db_tx). */
 struct db_tx *db_begin(struct db *db, struct db_scope scope, enum db_mode mode);
-/* The transaction is ended whether it works or not; `tx` must not be used again but for the
- * db_rollback of AUTO, which then only frees it.
- * Waits until what was written is on the disk.
+/* The transaction is ended whether it works or not; db_rollback then only frees it.
+ * Waits until what was written is on the disk, also in a fiber that was cancelled: the answer tells
+ * what happened.
  * Fails: STATUS_CONFLICT when a statement of it had failed (all is rolled back);
  * STATUS_UNAVAILABLE: disk full, database away. When PostgreSQL's connection is lost in the commit,
  * nobody knows whether it happened: look it up by a key, do not repeat blindly. */
