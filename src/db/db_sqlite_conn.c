@@ -371,7 +371,7 @@ static struct db_value *row_copy(sqlite3_stmt *handle, int columns, struct arena
             values[i].bytes = arena_text(arena, bytes);
             break;
         default: /* SQLITE_FLOAT: there is no floating point in our tables */
-            WEIR_ASSERT(!"a floating-point column");
+            WEIR_ASSERT(sqlite3_column_type(handle, i) != SQLITE_FLOAT);
         }
     }
     return values;
