@@ -83,3 +83,23 @@ test_venv() {
     version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     echo "$WEIR_CACHE/test-$version-$(sha256sum <"$WEIR_ROOT/tests/requirements.txt" | cut -c 1-12)"
 }
+
+# Configures a preset when it has not been, or when what it links from the cache has moved, and
+# builds it.   build_preset <preset> [<target>...]
+build_preset() {
+    local preset=$1 dir=$WEIR_ROOT/build/$1 deps log
+    shift
+    deps=$("$WEIR_ROOT/scripts/deps" --path llhttp || true; "$WEIR_ROOT/scripts/deps" --path llama || true)
+    mkdir -p "$WEIR_ROOT/build/log"
+    log=$WEIR_ROOT/build/log/build-$preset.log
+    if [ ! -f "$dir/build.ninja" ] || [ "$deps" != "$(cat "$dir/.deps" 2>/dev/null)" ]; then
+        (cd "$WEIR_ROOT" && cmake --preset "$preset") >"$log" 2>&1 || {
+            cat "$log" >&2
+            die "configuring the preset $preset failed"
+        }
+        echo "$deps" >"$dir/.deps"
+    fi
+    if cmake --build "$dir" --target "${@:-all}" -- -n | grep -q 'no work to do'; then return; fi
+    run_long "building the preset $preset" "$log" \
+        cmake --build "$dir" --parallel "$(jobs_max)" --target "${@:-all}"
+}
