@@ -32,7 +32,8 @@ struct fiber *fiber_current(void); /* NULL outside fibers */
 /* Same thread. Makes the current wait and all later ones of `fiber` fail. */
 void fiber_cancel(struct fiber *fiber);
 bool fiber_cancelled(void); /* of the current fiber */
-/* While shielded, a cancelled fiber may wait all the same (deadlines hold). Nests. */
+/* While shielded, a fiber that was cancelled or whose arena is over its limit may wait all the same
+ * (deadlines hold). Nests. */
 void fiber_shield(void);
 void fiber_unshield(void);
 /* An upper bound for every deadline of the current fiber: a wait uses the earlier of the two.
@@ -41,15 +42,20 @@ int64_t fiber_set_deadline(int64_t deadline_us);
 void fiber_set_arena(struct arena *arena);
 void fiber_set_log_scope(const struct log_scope *scope);
 
+/* Fails as a wait with this deadline would fail now, and does not wait: for work that goes on long
+ * without having to wait. The time is the loop's, as of the current turn. */
+MUST_CHECK bool fiber_check(int64_t deadline_us, struct status *st);
 /* Suspends until somebody calls fiber_wake. The one primitive below all others: a wake that comes
  * before the wait is kept (one of them), so there is no lost wake-up. Callers re-check what they
  * wait for in a loop. Fails: as above. */
 MUST_CHECK bool fiber_wait(int64_t deadline_us, struct status *st);
 void fiber_wake(struct fiber *fiber); /* same thread */
 
-/* Fails: only STATUS_CANCELLED or STATUS_LIMIT; the time having passed is success. */
+/* The time having passed is success. Fails: STATUS_CANCELLED, STATUS_LIMIT; STATUS_TIMEOUT when the
+ * fiber's own deadline (fiber_set_deadline) comes first. */
 MUST_CHECK bool loop_sleep(int64_t deadline_us, struct status *st);
-void fiber_yield(void); /* lets others run; comes back in the next turn of the loop */
+/* Lets others run; comes back in the next turn of the loop, also when cancelled. */
+void fiber_yield(void);
 
 /* Fibers of one loop waiting for something, first come first woken. Zeroed is empty. */
 struct wait_list {

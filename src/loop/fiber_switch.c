@@ -45,7 +45,7 @@ void fiber_context_switch(struct fiber_context *from, struct fiber_context *to)
 static void *code_address(void (*function)(void))
 {
     void *address;
-    static_assert(sizeof(address) == sizeof(function), "code and data pointers differ");
+    _Static_assert(sizeof(address) == sizeof(function), "code and data pointers differ");
     memcpy(&address, &function, sizeof(address));
     return address;
 }

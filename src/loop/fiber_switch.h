@@ -3,7 +3,6 @@
  * Assembly on x86-64 and arm64 (the callee-saved registers and the floating-point control words),
  * ucontext elsewhere or with WEIR_FIBER_UCONTEXT. */
 #pragma once
-#include <stddef.h>
 
 #if (defined(__x86_64__) && !defined(__ILP32__) || defined(__aarch64__)) &&                        \
     !defined(WEIR_FIBER_UCONTEXT)
@@ -13,6 +12,7 @@
 #endif
 
 #ifndef __ASSEMBLER__
+#include <stddef.h>
 #if FIBER_SWITCH_ASSEMBLY
 struct fiber_context {
     void *sp; /* all else is on the stack */
