@@ -14,6 +14,8 @@
 #include "status.h"
 #include "text.h"
 
+enum { INFER_ENDS_MAX = 32 };
+
 struct infer_backend;
 struct infer_engine;
 struct infer_request;
@@ -43,6 +45,8 @@ struct infer_model_facts {
     uint32_t parallel; /* sequences that run at once */
     uint32_t batch;    /* tokens of one step at most */
     uint32_t vocab;    /* number of tokens known */
+    int32_t ends[INFER_ENDS_MAX]; /* tokens by which the model says that it is done */
+    uint32_t ends_count;
     uint64_t weights_bytes, kv_bytes;
 };
 
@@ -50,7 +54,7 @@ struct infer_job {
     const int32_t *prompt; /* copied */
     uint32_t prompt_count; /* at least 1 */
     uint32_t output_max;   /* tokens; 0: what the context leaves */
-    bool ignore_end;       /* go on past the model's end token, for benchmarks */
+    bool ignore_end;       /* the model may not say that it is done; for benchmarks */
     struct text tenant;    /* whose turn it is; "" for nobody's */
     struct infer_sampling sampling;
 };
@@ -109,8 +113,9 @@ struct infer_event {
     enum infer_ending ending; /* NONE: `token` is the next one of the answer */
     int32_t token;
 };
-/* Waits for the next token or the end, in a fiber; after the end it says the end again. A model's
- * end token is not part of the answer. Fails: fiber.h; the request then still runs. */
+/* Waits for the next token or the end, in a fiber; after the end it says the end again. The token
+ * by which a model ends is not given out, but infer_request_outputs counts it.
+ * Fails: fiber.h; the request then still runs. */
 MUST_CHECK bool infer_request_next(struct infer_request *request, int64_t deadline_us,
                                    struct infer_event *out, struct status *st);
 /* The same without waiting: false when there is nothing yet. */
@@ -120,8 +125,9 @@ MUST_CHECK bool infer_request_wait_any(struct infer_request *const *requests, si
                                        int64_t deadline_us, struct status *st);
 /* The engine drops it before its next step. Its end is still delivered. */
 void infer_request_cancel(struct infer_request *request);
-/* Valid when the end was delivered. */
+/* Both valid when the end was delivered. Outputs: tokens sampled, with the model's end token. */
 struct infer_timing infer_request_timing(const struct infer_request *request);
+uint32_t infer_request_outputs(const struct infer_request *request);
 /* Cancels what still runs and gives up the handle; memory, sequence and cache follow by
  * themselves. NULL is fine. */
 void infer_request_release(struct infer_request *request);

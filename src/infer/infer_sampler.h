@@ -9,11 +9,11 @@
 #pragma once
 #include "base.h"
 
-enum { INFER_BIAS_MAX = 300, INFER_TOP_K_MAX = 1000000 };
+enum { INFER_BIAS_MAX = 400, INFER_TOP_K_MAX = 1000000 };
 
 struct infer_bias {
     int32_t token;
-    float bias; /* -100 to 100, added to the logit */
+    float bias; /* added to the logit; -INFINITY: never */
 };
 
 struct infer_sampling {

@@ -1,0 +1,378 @@
+#include "infer_engine.h"
+#include "infer_engine_internal.h"
+#include "clock.h"
+#include "fiber.h"
+#include "loop.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct infer_request *request_new(struct infer_engine *engine, const struct infer_job *job,
+                                         uint32_t output_max);
+static struct infer_sampler *sampler_for(const struct infer_engine *engine,
+                                         const struct infer_job *job);
+static void inbox_push(struct infer_engine *engine, struct infer_request *request);
+static void engine_free(struct infer_engine *engine);
+static int64_t wait_estimate_ms(const struct infer_engine *engine);
+static uint64_t tenant_hash(struct text tenant);
+static uint32_t power_of_two(uint32_t at_least);
+static void *allocate(size_t count, size_t size);
+
+bool infer_engine_open(struct loop *loop, struct infer_backend *backend,
+                       const struct infer_engine_options *options, struct infer_engine **out,
+                       struct status *st)
+{
+    struct infer_engine *engine = allocate(1, sizeof *engine);
+    engine->options = *options;
+    if (engine->options.queue_requests_max == 0)
+        engine->options.queue_requests_max = 256;
+    if (engine->options.prompt_budget == 0)
+        engine->options.prompt_budget = 96;
+    if (engine->options.stall_ms_max == 0)
+        engine->options.stall_ms_max = 30000;
+    uint32_t ring = options->ring_tokens == 0 ? 256 : options->ring_tokens;
+    engine->options.ring_tokens = power_of_two(ring < 2 ? 2 : ring);
+    engine->backend = backend;
+    engine->loop = loop;
+    atomic_store(&engine->service_us, 1000000);
+    pthread_mutex_init(&engine->mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&engine->cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    int error = pthread_create(&engine->thread, NULL, infer_engine_thread, engine);
+    if (error != 0) {
+        engine_free(engine);
+        return status_fail_errno(st, error, "could not start the engine's thread");
+    }
+    *out = engine;
+    return true;
+}
+
+void infer_engine_close(struct infer_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    WEIR_ASSERT(engine->live == NULL);
+    atomic_store(&engine->closing, true);
+    atomic_store(&engine->backend->abort, true);
+    infer_engine_wake(engine);
+    pthread_join(engine->thread, NULL);
+    if (atomic_load(&engine->posted))
+        engine->free_when_delivered = true;
+    else
+        engine_free(engine);
+}
+
+static void engine_free(struct infer_engine *engine)
+{
+    engine->backend->ops->free(engine->backend);
+    pthread_cond_destroy(&engine->cond);
+    pthread_mutex_destroy(&engine->mutex);
+    free(engine);
+}
+
+enum infer_engine_state infer_engine_state(const struct infer_engine *engine, int *percent,
+                                           struct status *why)
+{
+    int state = atomic_load_explicit(&engine->state, memory_order_acquire);
+    if (percent != NULL)
+        *percent = atomic_load(&engine->percent);
+    if (why != NULL && state == INFER_ENGINE_FAILED)
+        *why = engine->why;
+    return (enum infer_engine_state)state;
+}
+
+const struct infer_model_facts *infer_engine_facts(const struct infer_engine *engine)
+{
+    WEIR_ASSERT(infer_engine_state(engine, NULL, NULL) == INFER_ENGINE_READY);
+    return &engine->facts;
+}
+
+void infer_engine_stats(const struct infer_engine *engine, struct infer_stats *out)
+{
+#define READ(name) atomic_load_explicit(&engine->stats.name, memory_order_relaxed)
+    *out = (struct infer_stats){
+        .queued = atomic_load(&engine->queued),
+        .queued_tokens = atomic_load(&engine->queued_tokens),
+        .prefilling = READ(prompting),
+        .decoding = READ(writing),
+        .paused = READ(paused),
+        .sequences_free = READ(sequences_free),
+        .kv_tokens_held = READ(cache_held),
+        .requests = READ(requests),
+        .refused = READ(refused),
+        .cancelled = READ(cancelled),
+        .stalled = READ(stalled),
+        .failed = READ(failed),
+        .prompt_tokens = READ(prompt_tokens),
+        .output_tokens = READ(output_tokens),
+        .steps = READ(steps),
+        .step_us = READ(step_us),
+    };
+#undef READ
+}
+
+bool infer_engine_admits(struct infer_engine *engine, size_t requests, size_t prompt_count,
+                         struct status *st)
+{
+    enum infer_engine_state state = infer_engine_state(engine, NULL, NULL);
+    if (state != INFER_ENGINE_READY) {
+        bool loading = state == INFER_ENGINE_LOADING;
+        status_fail(st, STATUS_UNAVAILABLE,
+                    loading ? "the model is still loading" : "the model has failed");
+        st->retry_after_ms = loading ? 2000 : 5000;
+        return false;
+    }
+    size_t tokens_max = engine->options.queue_tokens_max;
+    if (tokens_max == 0)
+        tokens_max = (size_t)64 * engine->facts.context;
+    uint64_t queued = atomic_load(&engine->queued), tokens = atomic_load(&engine->queued_tokens);
+    if (queued + requests <= engine->options.queue_requests_max &&
+        (queued == 0 || tokens + prompt_count <= tokens_max))
+        return true;
+    atomic_fetch_add(&engine->stats.refused, 1);
+    int64_t wait_ms = wait_estimate_ms(engine);
+    status_fail(st, STATUS_RATE_LIMITED,
+                "the model is busy: %llu requests wait, about %lld seconds; try again later",
+                (unsigned long long)queued, (long long)((wait_ms + 999) / 1000));
+    st->retry_after_ms = wait_ms;
+    return false;
+}
+
+/* By what the last requests took: all that wait, over all that run at once. */
+static int64_t wait_estimate_ms(const struct infer_engine *engine)
+{
+    int64_t turns = (int64_t)atomic_load(&engine->queued) / engine->facts.parallel + 1;
+    int64_t ms = turns * (atomic_load(&engine->service_us) / 1000);
+    return ms < 1000 ? 1000 : ms > 600000 ? 600000 : ms;
+}
+
+bool infer_engine_submit(struct infer_engine *engine, const struct infer_job *job,
+                         struct infer_request **out, struct status *st)
+{
+    WEIR_ASSERT(loop_current() == engine->loop && job->prompt_count > 0);
+    if (!infer_engine_admits(engine, 1, job->prompt_count, st))
+        return false;
+    uint32_t context = engine->facts.context;
+    if (job->prompt_count >= context)
+        return status_fail(st, STATUS_INVALID,
+                           "this model's context is %u tokens; the prompt has %u", context,
+                           job->prompt_count);
+    for (uint32_t i = 0; i < job->prompt_count; i++)
+        if (job->prompt[i] < 0 || (uint32_t)job->prompt[i] >= engine->facts.vocab)
+            return status_fail(st, STATUS_INVALID, "the model has no token %d", job->prompt[i]);
+    uint32_t room = context - job->prompt_count;
+    uint32_t output_max = job->output_max == 0 || job->output_max > room ? room : job->output_max;
+    struct infer_request *request = request_new(engine, job, output_max);
+    atomic_fetch_add(&engine->queued, 1);
+    atomic_fetch_add(&engine->queued_tokens, job->prompt_count);
+    atomic_fetch_add(&engine->stats.requests, 1);
+    request->live_after = engine->live;
+    if (engine->live != NULL)
+        engine->live->live_before = request;
+    engine->live = request;
+    inbox_push(engine, request);
+    infer_engine_wake(engine);
+    *out = request;
+    return true;
+}
+
+static struct infer_request *request_new(struct infer_engine *engine, const struct infer_job *job,
+                                         uint32_t output_max)
+{
+    struct infer_request *request = allocate(1, sizeof *request);
+    request->engine = engine;
+    atomic_store(&request->holders, 2);
+    request->prompt = allocate(job->prompt_count, sizeof *request->prompt);
+    memcpy(request->prompt, job->prompt, job->prompt_count * sizeof *request->prompt);
+    request->prompt_count = job->prompt_count;
+    request->ignore_end = job->ignore_end;
+    request->submitted_us = clock_mono_us();
+    request->ring.size = engine->options.ring_tokens;
+    request->ring.at = allocate(request->ring.size, sizeof *request->ring.at);
+    request->sampler = sampler_for(engine, job);
+    request->counted = true;
+    request->task = (struct infer_task){
+        .prompt_count = job->prompt_count,
+        .output_max = output_max,
+        .tenant = tenant_hash(job->tenant),
+        .state = INFER_TASK_OUT,
+        .sequence = -1,
+    };
+    return request;
+}
+
+static struct infer_sampler *sampler_for(const struct infer_engine *engine,
+                                         const struct infer_job *job)
+{
+    const struct infer_model_facts *facts = &engine->facts;
+    struct infer_sampling sampling = job->sampling;
+    struct infer_bias bias[INFER_BIAS_MAX];
+    WEIR_ASSERT(sampling.bias_count + facts->ends_count <= INFER_BIAS_MAX);
+    if (job->ignore_end) {
+        if (sampling.bias_count > 0)
+            memcpy(bias, sampling.bias, sampling.bias_count * sizeof *bias);
+        for (uint32_t i = 0; i < facts->ends_count; i++)
+            bias[sampling.bias_count++] = (struct infer_bias){facts->ends[i], -INFINITY};
+        sampling.bias = bias;
+    }
+    struct infer_sampler *sampler = infer_sampler_new(&sampling, facts->vocab);
+    infer_sampler_prompt(sampler, job->prompt, job->prompt_count);
+    return sampler;
+}
+
+static void inbox_push(struct infer_engine *engine, struct infer_request *request)
+{
+    struct infer_request *head = atomic_load_explicit(&engine->inbox, memory_order_relaxed);
+    do
+        request->inbox_next = head;
+    while (!atomic_compare_exchange_weak_explicit(&engine->inbox, &head, request,
+                                                  memory_order_release, memory_order_relaxed));
+}
+
+void infer_engine_wake(struct infer_engine *engine)
+{
+    pthread_mutex_lock(&engine->mutex);
+    engine->work = true;
+    pthread_cond_signal(&engine->cond);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+void infer_engine_deliver(void *arg)
+{
+    struct infer_engine *engine = arg;
+    atomic_store(&engine->posted, false); /* before looking: what comes later posts again */
+    if (engine->free_when_delivered) {
+        engine_free(engine);
+        return;
+    }
+    for (struct infer_request *r = engine->live; r != NULL; r = r->live_after)
+        if (r->waiter != NULL && !infer_ring_empty(&r->ring))
+            fiber_wake(r->waiter);
+    int state = atomic_load(&engine->state);
+    if (state != engine->state_told) {
+        engine->state_told = state;
+        if (engine->options.changed != NULL)
+            engine->options.changed(engine->options.changed_arg);
+    }
+}
+
+bool infer_request_poll(struct infer_request *request, struct infer_event *out)
+{
+    int32_t value;
+    if (request->ending == INFER_ENDING_NONE) {
+        if (!infer_ring_get(&request->ring, &value))
+            return false;
+        if (atomic_load(&request->starved) && atomic_exchange(&request->starved, false))
+            infer_engine_wake(request->engine);
+        if (value >= 0) {
+            *out = (struct infer_event){INFER_ENDING_NONE, value};
+            return true;
+        }
+        request->ending = (enum infer_ending)(-1 - value);
+    }
+    *out = (struct infer_event){request->ending, -1};
+    return true;
+}
+
+bool infer_request_next(struct infer_request *request, int64_t deadline_us, struct infer_event *out,
+                        struct status *st)
+{
+    while (!infer_request_poll(request, out))
+        if (!infer_request_wait_any(&request, 1, deadline_us, st))
+            return false;
+    return true;
+}
+
+bool infer_request_wait_any(struct infer_request *const *requests, size_t count,
+                            int64_t deadline_us, struct status *st)
+{
+    WEIR_ASSERT(fiber_current() != NULL && count > 0);
+    bool ok = true, ready = false;
+    for (size_t i = 0; i < count; i++)
+        requests[i]->waiter = fiber_current();
+    while (ok && !ready) {
+        for (size_t i = 0; i < count && !ready; i++)
+            ready = requests[i]->ending != INFER_ENDING_NONE || !infer_ring_empty(&requests[i]->ring);
+        if (!ready)
+            ok = fiber_wait(deadline_us, st);
+    }
+    for (size_t i = 0; i < count; i++)
+        requests[i]->waiter = NULL;
+    return ok;
+}
+
+void infer_request_cancel(struct infer_request *request)
+{
+    if (request->ending == INFER_ENDING_NONE && !atomic_exchange(&request->cancelled, true))
+        infer_engine_wake(request->engine);
+}
+
+struct infer_timing infer_request_timing(const struct infer_request *request)
+{
+    WEIR_ASSERT(request->ending != INFER_ENDING_NONE);
+    int64_t started = request->started_us == 0 ? request->ended_us : request->started_us;
+    int64_t first = request->first_us == 0 ? request->ended_us : request->first_us;
+    return (struct infer_timing){
+        .queue_us = started - request->submitted_us,
+        .prefill_us = first - started,
+        .decode_us = request->ended_us - first,
+    };
+}
+
+uint32_t infer_request_outputs(const struct infer_request *request)
+{
+    WEIR_ASSERT(request->ending != INFER_ENDING_NONE);
+    return request->outputs;
+}
+
+void infer_request_release(struct infer_request *request)
+{
+    if (request == NULL)
+        return;
+    WEIR_ASSERT(request->waiter == NULL);
+    infer_request_cancel(request);
+    if (request->live_before != NULL)
+        request->live_before->live_after = request->live_after;
+    else
+        request->engine->live = request->live_after;
+    if (request->live_after != NULL)
+        request->live_after->live_before = request->live_before;
+    infer_request_drop_holder(request);
+}
+
+void infer_request_drop_holder(struct infer_request *request)
+{
+    if (atomic_fetch_sub(&request->holders, 1) != 1)
+        return;
+    infer_sampler_free(request->sampler);
+    free(request->ring.at);
+    free(request->prompt);
+    free(request);
+}
+
+static uint64_t tenant_hash(struct text tenant)
+{
+    uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a */
+    for (size_t i = 0; i < tenant.len; i++)
+        hash = (hash ^ (unsigned char)tenant.at[i]) * 0x100000001b3U;
+    return hash;
+}
+
+static uint32_t power_of_two(uint32_t at_least)
+{
+    uint32_t size = 1;
+    while (size < at_least)
+        size *= 2;
+    return size;
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+    WEIR_ASSERT(memory != NULL);
+    return memory;
+}

@@ -1,0 +1,86 @@
+/* infer_engine_internal: what the two halves of the engine share: infer_engine.c runs on the loop's
+ * thread, infer_engine_run.c on the engine's. Each field says whose it is. */
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+#include "base.h"
+#include "infer_backend.h"
+#include "infer_engine.h"
+#include "infer_ring.h"
+#include "infer_sched.h"
+
+struct fiber;
+
+struct infer_request {
+    struct infer_engine *engine;
+    _Atomic int holders; /* the handle and the engine; the last one frees */
+
+    /* Set by submit, then read only. */
+    int32_t *prompt;
+    uint32_t prompt_count;
+    bool ignore_end;
+    int64_t submitted_us;
+
+    /* Between the threads. */
+    struct infer_ring ring;  /* tokens, and below 0 the end: -1 - ending */
+    _Atomic bool cancelled;
+    _Atomic bool starved;    /* the engine waits for room in the ring */
+    struct infer_request *inbox_next; /* belongs to whoever holds the inbox */
+
+    /* The engine thread's. The times are read by the loop's thread after the end came. */
+    struct infer_task task;
+    struct infer_sampler *sampler;
+    struct infer_request *before, *after; /* in infer_engine.all */
+    int32_t newest;                       /* the token sampled last */
+    bool counted;                         /* in engine->queued */
+    int64_t paused_us;                    /* since when; 0: not paused */
+    int64_t started_us, first_us, ended_us;
+    uint32_t outputs;
+
+    /* The loop thread's. */
+    struct infer_request *live_before, *live_after;
+    struct fiber *waiter;
+    enum infer_ending ending;
+};
+
+struct infer_engine {
+    struct infer_engine_options options;
+    struct infer_backend *backend;
+    struct loop *loop;
+    pthread_t thread;
+
+    /* Between the threads. */
+    _Atomic(struct infer_request *) inbox; /* newest first */
+    _Atomic bool closing;
+    _Atomic int state, percent;
+    _Atomic bool posted; /* a delivery is on its way to the loop */
+    struct infer_model_facts facts; /* written before state becomes READY */
+    struct status why;              /* written before state becomes FAILED */
+    _Atomic uint64_t queued, queued_tokens;
+    _Atomic int64_t service_us; /* moving average: how long a request runs */
+    struct {
+        _Atomic uint64_t requests, refused, cancelled, stalled, failed;
+        _Atomic uint64_t prompt_tokens, output_tokens, steps;
+        _Atomic uint64_t prompting, writing, paused, sequences_free, cache_held;
+        _Atomic int64_t step_us;
+    } stats;
+    pthread_mutex_t mutex; /* for the engine's sleep when it has nothing to do */
+    pthread_cond_t cond;
+    bool work; /* under mutex */
+
+    /* The engine thread's. */
+    struct infer_sched *sched;
+    struct infer_request *first, *last; /* all requests that have not ended, in order of arrival */
+    struct infer_batch batch;
+    bool dirty; /* something was put into a ring since the last delivery */
+
+    /* The loop thread's. */
+    struct infer_request *live; /* all handles */
+    int state_told;
+    bool free_when_delivered;
+};
+
+void *infer_engine_thread(void *engine);
+void infer_engine_wake(struct infer_engine *engine); /* any thread */
+void infer_engine_deliver(void *engine);             /* on the loop's thread */
+void infer_request_drop_holder(struct infer_request *request);

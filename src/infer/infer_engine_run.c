@@ -1,0 +1,373 @@
+#include "infer_engine_internal.h"
+#include "clock.h"
+#include "log.h"
+#include "loop.h"
+#include <stdlib.h>
+#include <time.h>
+
+static bool load(struct infer_engine *e);
+static void on_progress(void *arg, int percent);
+static void set_state(struct infer_engine *e, enum infer_engine_state state);
+static void take_inbox(struct infer_engine *e);
+static void look_after(struct infer_engine *e, int64_t now);
+static bool pause_or_go_on(struct infer_engine *e, struct infer_request *r, int64_t now);
+static void close_gaps(struct infer_engine *e);
+static bool step(struct infer_engine *e);
+static void fill_batch(struct infer_engine *e, const struct infer_plan *plan, int64_t now);
+static void sample(struct infer_engine *e, const struct infer_plan *plan, int64_t now);
+static void sample_one(struct infer_engine *e, struct infer_request *r, uint32_t row, int64_t now);
+static void decode_failed(struct infer_engine *e, enum infer_decode result);
+static void end(struct infer_engine *e, struct infer_request *r, enum infer_ending ending,
+                int64_t now);
+static void end_all(struct infer_engine *e, enum infer_ending ending);
+static void publish(struct infer_engine *e);
+static void deliver(struct infer_engine *e);
+static void sleep_until_work(struct infer_engine *e);
+static bool is_end(const struct infer_engine *e, int32_t token);
+static struct infer_request *request_of(struct infer_task *task);
+static void *allocate(size_t count, size_t size);
+static void batch_new(struct infer_batch *batch, uint32_t rows);
+static void batch_free(struct infer_batch *batch);
+
+void *infer_engine_thread(void *arg)
+{
+    struct infer_engine *e = arg;
+    bool alive = load(e);
+    while (!atomic_load(&e->closing)) {
+        take_inbox(e);
+        if (alive) {
+            look_after(e, clock_mono_us());
+            close_gaps(e);
+            if (step(e))
+                continue;
+            alive = atomic_load(&e->state) == INFER_ENGINE_READY;
+        } else {
+            end_all(e, INFER_ENDING_FAILED);
+        }
+        deliver(e);
+        sleep_until_work(e);
+    }
+    take_inbox(e);
+    end_all(e, INFER_ENDING_CANCELLED);
+    infer_sched_free(e->sched);
+    batch_free(&e->batch);
+    return NULL;
+}
+
+static bool load(struct infer_engine *e)
+{
+    if (!e->backend->ops->load(e->backend, on_progress, e, &e->facts, &e->why)) {
+        set_state(e, INFER_ENGINE_FAILED);
+        return false;
+    }
+    WEIR_ASSERT(e->facts.parallel > 0 && e->facts.batch >= e->facts.parallel);
+    e->sched = infer_sched_new(&(struct infer_sched_options){
+        .sequences = e->facts.parallel,
+        .context = e->facts.context,
+        .cache_tokens = (uint64_t)e->facts.parallel * e->facts.context,
+        .batch = e->facts.batch,
+        .prompt_budget = e->options.prompt_budget,
+    });
+    batch_new(&e->batch, e->facts.batch);
+    publish(e);
+    set_state(e, INFER_ENGINE_READY);
+    return true;
+}
+
+static void on_progress(void *arg, int percent)
+{
+    struct infer_engine *e = arg;
+    atomic_store(&e->percent, percent);
+}
+
+static void set_state(struct infer_engine *e, enum infer_engine_state state)
+{
+    atomic_store_explicit(&e->state, state, memory_order_release);
+    e->dirty = true;
+    deliver(e);
+}
+
+/* Oldest first. */
+static void take_inbox(struct infer_engine *e)
+{
+    struct infer_request *newest = atomic_exchange(&e->inbox, NULL), *oldest = NULL;
+    while (newest != NULL) {
+        struct infer_request *next = newest->inbox_next;
+        newest->inbox_next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    for (struct infer_request *r = oldest; r != NULL; r = r->inbox_next) {
+        r->before = e->last;
+        r->after = NULL;
+        if (e->last != NULL)
+            e->last->after = r;
+        else
+            e->first = r;
+        e->last = r;
+        if (e->sched != NULL)
+            infer_sched_add(e->sched, &r->task);
+    }
+}
+
+/* Drops who is cancelled and who has not read for too long; pauses who has no room to write. */
+static void look_after(struct infer_engine *e, int64_t now)
+{
+    struct infer_request *next;
+    for (struct infer_request *r = e->first; r != NULL; r = next) {
+        next = r->after;
+        if (atomic_load_explicit(&r->cancelled, memory_order_relaxed))
+            end(e, r, INFER_ENDING_CANCELLED, now);
+        else if (!pause_or_go_on(e, r, now))
+            end(e, r, INFER_ENDING_STALLED, now);
+    }
+}
+
+/* One place of the ring stays free for the end. */
+static bool pause_or_go_on(struct infer_engine *e, struct infer_request *r, int64_t now)
+{
+    if (infer_ring_room(&r->ring) >= 2) {
+        r->task.paused = false;
+        r->paused_us = 0;
+        return true;
+    }
+    atomic_store(&r->starved, true);
+    if (infer_ring_room(&r->ring) >= 2) /* the reader may have missed the flag */
+        return pause_or_go_on(e, r, now);
+    r->task.paused = true;
+    if (r->paused_us == 0)
+        r->paused_us = now;
+    return now - r->paused_us <= e->options.stall_ms_max * 1000;
+}
+
+static void close_gaps(struct infer_engine *e)
+{
+    struct infer_move move;
+    while (infer_sched_move(e->sched, &move)) {
+        if (!e->backend->ops->move(e->backend, move.task->sequence, move.to))
+            return;
+        infer_sched_moved(e->sched, &move);
+    }
+}
+
+/* False when there is nothing to do, or never again. */
+static bool step(struct infer_engine *e)
+{
+    struct infer_plan plan;
+    infer_sched_plan(e->sched, &plan);
+    if (plan.rows == 0) {
+        publish(e);
+        return false;
+    }
+    int64_t began = clock_mono_us();
+    fill_batch(e, &plan, began);
+    enum infer_decode result = e->backend->ops->decode(e->backend, &e->batch);
+    if (result != INFER_DECODE_OK) {
+        decode_failed(e, result);
+        return false;
+    }
+    infer_sched_advance(e->sched, &plan);
+    int64_t now = clock_mono_us();
+    int64_t average = atomic_load(&e->stats.step_us), took = now - began;
+    atomic_store(&e->stats.step_us, average == 0 ? took : average + (took - average) / 8);
+    atomic_fetch_add_explicit(&e->stats.steps, 1, memory_order_relaxed);
+    sample(e, &plan, now);
+    publish(e);
+    deliver(e);
+    return true;
+}
+
+static void fill_batch(struct infer_engine *e, const struct infer_plan *plan, int64_t now)
+{
+    struct infer_batch *batch = &e->batch;
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const struct infer_chunk *chunk = &plan->chunks[i];
+        struct infer_request *r = request_of(chunk->task);
+        if (r->counted) {
+            r->counted = false;
+            r->started_us = now;
+            atomic_fetch_sub(&e->queued, 1);
+            atomic_fetch_sub(&e->queued_tokens, r->prompt_count);
+        }
+        bool prompt = chunk->task->state == INFER_TASK_PROMPT;
+        for (uint32_t k = 0; k < chunk->count; k++, row++) {
+            batch->token[row] = prompt ? r->prompt[chunk->from + k] : r->newest;
+            batch->position[row] = (int32_t)(chunk->from + k);
+            batch->sequence[row] = chunk->task->sequence;
+            batch->wants[row] = chunk->wants_output && k + 1 == chunk->count;
+        }
+        if (prompt)
+            atomic_fetch_add_explicit(&e->stats.prompt_tokens, chunk->count, memory_order_relaxed);
+    }
+    batch->rows = row;
+}
+
+static void sample(struct infer_engine *e, const struct infer_plan *plan, int64_t now)
+{
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        row += plan->chunks[i].count;
+        if (plan->chunks[i].wants_output)
+            sample_one(e, request_of(plan->chunks[i].task), row - 1, now);
+    }
+}
+
+static void sample_one(struct infer_engine *e, struct infer_request *r, uint32_t row, int64_t now)
+{
+    int32_t token = infer_sampler_pick(r->sampler, e->backend->ops->logits(e->backend, row));
+    if (token < 0) {
+        end(e, r, INFER_ENDING_FAILED, now);
+        return;
+    }
+    if (r->first_us == 0)
+        r->first_us = now;
+    r->outputs++;
+    atomic_fetch_add_explicit(&e->stats.output_tokens, 1, memory_order_relaxed);
+    bool more = infer_sched_output(e->sched, &r->task);
+    if (!r->ignore_end && is_end(e, token)) {
+        end(e, r, INFER_ENDING_STOP, now);
+        return;
+    }
+    r->newest = token;
+    infer_ring_put(&r->ring, token);
+    e->dirty = true;
+    if (!more)
+        end(e, r, INFER_ENDING_LENGTH, now);
+}
+
+/* The account makes FULL impossible. Should it come all the same, those who were in the batch pay
+ * for it, and the engine lives on with an empty cache. */
+static void decode_failed(struct infer_engine *e, enum infer_decode result)
+{
+    if (result == INFER_DECODE_ABORTED && atomic_load(&e->closing))
+        return;
+    LOG_ERROR("the backend could not decode", LOG_INT("result", result),
+              LOG_INT("rows", e->batch.rows));
+    end_all(e, INFER_ENDING_FAILED);
+    if (result == INFER_DECODE_FULL)
+        return;
+    status_fail(&e->why, STATUS_INTERNAL, "the backend broke while decoding");
+    set_state(e, INFER_ENGINE_FAILED);
+}
+
+static void end(struct infer_engine *e, struct infer_request *r, enum infer_ending ending,
+                int64_t now)
+{
+    if (r->counted) {
+        r->counted = false;
+        atomic_fetch_sub(&e->queued, 1);
+        atomic_fetch_sub(&e->queued_tokens, r->prompt_count);
+    }
+    if (e->sched != NULL && r->task.state != INFER_TASK_OUT) {
+        int32_t sequence = infer_sched_drop(e->sched, &r->task);
+        if (sequence >= 0)
+            e->backend->ops->clear(e->backend, sequence);
+    }
+    if (r->before != NULL)
+        r->before->after = r->after;
+    else
+        e->first = r->after;
+    if (r->after != NULL)
+        r->after->before = r->before;
+    else
+        e->last = r->before;
+    r->ended_us = now;
+    if (r->started_us != 0 && ending != INFER_ENDING_CANCELLED) {
+        int64_t average = atomic_load(&e->service_us);
+        atomic_store(&e->service_us, average + (now - r->started_us - average) / 8);
+    }
+    if (ending == INFER_ENDING_CANCELLED)
+        atomic_fetch_add(&e->stats.cancelled, 1);
+    if (ending == INFER_ENDING_STALLED)
+        atomic_fetch_add(&e->stats.stalled, 1);
+    if (ending == INFER_ENDING_FAILED)
+        atomic_fetch_add(&e->stats.failed, 1);
+    infer_ring_put(&r->ring, -1 - (int32_t)ending);
+    e->dirty = true;
+    infer_request_drop_holder(r);
+}
+
+static void end_all(struct infer_engine *e, enum infer_ending ending)
+{
+    int64_t now = clock_mono_us();
+    while (e->first != NULL)
+        end(e, e->first, ending, now);
+    if (e->sched != NULL)
+        publish(e);
+}
+
+static void publish(struct infer_engine *e)
+{
+    struct infer_sched_counts counts = infer_sched_counts(e->sched);
+    atomic_store_explicit(&e->stats.prompting, counts.prompting, memory_order_relaxed);
+    atomic_store_explicit(&e->stats.writing, counts.writing, memory_order_relaxed);
+    atomic_store_explicit(&e->stats.paused, counts.paused, memory_order_relaxed);
+    atomic_store_explicit(&e->stats.sequences_free, counts.sequences_free, memory_order_relaxed);
+    atomic_store_explicit(&e->stats.cache_held, counts.cache_held, memory_order_relaxed);
+}
+
+/* One post per step, however many requests got something. */
+static void deliver(struct infer_engine *e)
+{
+    if (!e->dirty)
+        return;
+    e->dirty = false;
+    if (!atomic_exchange(&e->posted, true) && !loop_post(e->loop, infer_engine_deliver, e))
+        atomic_store(&e->posted, false); /* the loop has stopped: nobody reads any more */
+}
+
+/* Woken by submit, cancel, release and by a reader that made room; looks by itself every second,
+ * for those who never read. */
+static void sleep_until_work(struct infer_engine *e)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 1;
+    pthread_mutex_lock(&e->mutex);
+    int rc = 0;
+    while (!e->work && rc == 0) {
+        if (e->first != NULL)
+            rc = pthread_cond_timedwait(&e->cond, &e->mutex, &until);
+        else
+            rc = pthread_cond_wait(&e->cond, &e->mutex);
+    }
+    e->work = false;
+    pthread_mutex_unlock(&e->mutex);
+}
+
+static bool is_end(const struct infer_engine *e, int32_t token)
+{
+    for (uint32_t i = 0; i < e->facts.ends_count; i++)
+        if (e->facts.ends[i] == token)
+            return true;
+    return false;
+}
+
+static struct infer_request *request_of(struct infer_task *task)
+{
+    return (struct infer_request *)(void *)((char *)task - offsetof(struct infer_request, task));
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+    WEIR_ASSERT(memory != NULL);
+    return memory;
+}
+
+static void batch_new(struct infer_batch *batch, uint32_t rows)
+{
+    batch->token = allocate(rows, sizeof *batch->token);
+    batch->position = allocate(rows, sizeof *batch->position);
+    batch->sequence = allocate(rows, sizeof *batch->sequence);
+    batch->wants = allocate(rows, sizeof *batch->wants);
+}
+
+static void batch_free(struct infer_batch *batch)
+{
+    free(batch->token);
+    free(batch->position);
+    free(batch->sequence);
+    free(batch->wants);
+}

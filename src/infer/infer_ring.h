@@ -1,0 +1,44 @@
+/* infer_ring: numbers from one thread to another, in order: one writer, one reader, no lock. */
+#pragma once
+#include <stdatomic.h>
+#include "base.h"
+
+struct infer_ring {
+    int32_t *at;
+    uint32_t size;          /* a power of two */
+    _Atomic uint32_t read;  /* how many were taken; the reader's */
+    _Atomic uint32_t write; /* how many were put; the writer's */
+};
+
+/* The writer: how many more fit. */
+static inline uint32_t infer_ring_room(struct infer_ring *ring)
+{
+    return ring->size - (atomic_load_explicit(&ring->write, memory_order_relaxed) -
+                         atomic_load_explicit(&ring->read, memory_order_acquire));
+}
+
+/* The writer; there must be room. */
+static inline void infer_ring_put(struct infer_ring *ring, int32_t value)
+{
+    uint32_t write = atomic_load_explicit(&ring->write, memory_order_relaxed);
+    WEIR_ASSERT(infer_ring_room(ring) > 0);
+    ring->at[write & (ring->size - 1)] = value;
+    atomic_store_explicit(&ring->write, write + 1, memory_order_release);
+}
+
+/* The reader. */
+static inline bool infer_ring_empty(struct infer_ring *ring)
+{
+    return atomic_load_explicit(&ring->write, memory_order_acquire) ==
+           atomic_load_explicit(&ring->read, memory_order_relaxed);
+}
+
+static inline bool infer_ring_get(struct infer_ring *ring, int32_t *value)
+{
+    if (infer_ring_empty(ring))
+        return false;
+    uint32_t read = atomic_load_explicit(&ring->read, memory_order_relaxed);
+    *value = ring->at[read & (ring->size - 1)];
+    atomic_store_explicit(&ring->read, read + 1, memory_order_release);
+    return true;
+}
