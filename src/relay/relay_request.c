@@ -70,11 +70,12 @@ static_assert(ARRAY_LEN(fields) <= 64, "the fields seen are bits of one word");
 static const struct field *field_find(struct text name);
 static bool read_member(struct reading *in, struct text name, struct relay_json_value value,
                         uint64_t *seen);
-static void drop(struct relay_request *out, struct text name, struct relay_json_value value);
-static bool message_check(struct reading *in, size_t index, struct relay_json_value message);
-static bool content_check(struct reading *in, size_t index, struct relay_json_value content);
-static bool wrong_kind(struct reading *in, const char *path, const char *expected,
-                       struct relay_json_value value);
+static bool message_check(struct reading *in, const char *path, struct relay_json_value message);
+static bool content_check(struct reading *in, const char *path, struct relay_json_value content);
+static bool kind_is(struct reading *in, const char *path, struct relay_json_value value,
+                    enum relay_json_kind kind);
+static bool type_of(struct reading *in, const char *path, struct relay_json_value object,
+                    char *memory, size_t size, struct text *out);
 
 bool relay_request_read(struct text body, struct arena *arena, struct relay_request *out,
                         struct status *st)
@@ -137,7 +138,7 @@ struct text relay_request_body(const struct relay_request *request, struct text 
         edits[count++] = (struct edit){options, by};
     }
     for (size_t i = 0; local && i < request->drops_count; i++)
-        edits[count++] = (struct edit){request->drops[i], TEXT_NONE};
+        edits[count++] = (struct edit){request->drops[i], TEXT("null")};
     for (size_t i = 1; i < count; i++) /* a handful: by insertion */
         for (size_t j = i; j > 0 && edits[j].at.at < edits[j - 1].at.at; j--) {
             struct edit held = edits[j];
@@ -153,8 +154,7 @@ struct text relay_request_body(const struct relay_request *request, struct text 
         size_t keep = (size_t)(edits[i].at.at - from);
         memcpy(out + used, from, keep);
         used += keep;
-        if (edits[i].by.len > 0)
-            memcpy(out + used, edits[i].by.at, edits[i].by.len);
+        memcpy(out + used, edits[i].by.at, edits[i].by.len);
         used += edits[i].by.len;
         from = edits[i].at.at + edits[i].at.len;
     }
@@ -184,11 +184,13 @@ static bool read_member(struct reading *in, struct text name, struct relay_json_
         return status_fail_field(in->st, STATUS_INVALID, field->name, "%s is given twice",
                                  field->name);
     *seen |= bit;
-    if (field->local == LOCAL_DROP)
-        drop(in->out, name, value);
     if (value.kind == RELAY_JSON_NULL && field->check != check_model &&
         field->check != check_messages)
         return true; /* null is the same as absent, as in OpenAI's own clients */
+    if (field->local == LOCAL_DROP) {
+        WEIR_ASSERT(in->out->drops_count < RELAY_REQUEST_DROPS_MAX);
+        in->out->drops[in->out->drops_count++] = value.raw;
+    }
     if (field->local == LOCAL_REFUSE && in->out->refused == NULL)
         in->out->refused = field->name;
     return field->check(in, field, value);
@@ -203,31 +205,359 @@ static const struct field *field_find(struct text name)
     return NULL;
 }
 
-/* Notes the member's bytes with one of the commas around it. The model's own member is never
- * dropped, so there is always a neighbour, and the body stays JSON. */
-static void drop(struct relay_request *out, struct text name, struct relay_json_value value)
+
+/* --- checks by kind --------------------------------------------------------------------------- */
+
+static bool check_any(struct reading *in, const struct field *field, struct relay_json_value value)
 {
-    (void)name;
-    const char *begin = out->body.at, *end = out->body.at + out->body.len;
-    const char *to = value.raw.at + value.raw.len;
-    const char *from = value.raw.at;
-    while (from[-1] != ':') /* back over white space, then over the name, as it was written */
-        from--;
-    from -= 2;
-    while (*from != '"')
-        from--;
-    do { /* the quote that opens: one with no backslash before it */
-        from--;
-    } while (*from != '"' || from[-1] == '\\');
-    const char *before = from - 1, *after = to;
-    while (*before == ' ' || *before == '\t' || *before == '\n' || *before == '\r')
-        before--;
-    while (*after == ' ' || *after == '\t' || *after == '\n' || *after == '\r')
-        after++;
-    if (*before == ',')
-        from = before;
-    else if (*after == ',')
-        to = after + 1;
-    WEIR_ASSERT(from > begin && to < end && out->drops_count < RELAY_REQUEST_DROPS_MAX);
-    out->drops[out->drops_count++] = (struct text){from, (size_t)(to - from)};
+    (void)in;
+    (void)field;
+    (void)value;
+    return true;
+}
+
+static bool check_bool(struct reading *in, const struct field *field, struct relay_json_value value)
+{
+    return kind_is(in, field->name, value, RELAY_JSON_BOOL);
+}
+
+static bool check_object(struct reading *in, const struct field *field,
+                         struct relay_json_value value)
+{
+    return kind_is(in, field->name, value, RELAY_JSON_OBJECT);
+}
+
+static bool check_number(struct reading *in, const struct field *field,
+                         struct relay_json_value value)
+{
+    double number;
+    if (!kind_is(in, field->name, value, RELAY_JSON_NUMBER))
+        return false;
+    if (!relay_json_double(value, &number) || number < field->min || number > field->max)
+        return status_fail_field(in->st, STATUS_INVALID, field->name,
+                                 "%s must be between %.15g and %.15g", field->name, field->min,
+                                 field->max);
+    return true;
+}
+
+static bool whole_number(struct reading *in, const struct field *field,
+                         struct relay_json_value value, int64_t *out)
+{
+    if (!kind_is(in, field->name, value, RELAY_JSON_NUMBER))
+        return false;
+    if (!relay_json_i64(value, out) || (double)*out < field->min || (double)*out > field->max)
+        return status_fail_field(in->st, STATUS_INVALID, field->name,
+                                 "%s must be a whole number between %.16g and %.16g", field->name,
+                                 field->min, field->max);
+    return true;
+}
+
+static bool check_integer(struct reading *in, const struct field *field,
+                          struct relay_json_value value)
+{
+    int64_t number;
+    return whole_number(in, field, value, &number);
+}
+
+static bool check_n(struct reading *in, const struct field *field, struct relay_json_value value)
+{
+    return whole_number(in, field, value, &in->out->n);
+}
+
+/* max_tokens is the old name of max_completion_tokens: the smaller one counts. */
+static bool check_tokens_max(struct reading *in, const struct field *field,
+                             struct relay_json_value value)
+{
+    int64_t number;
+    if (!whole_number(in, field, value, &number))
+        return false;
+    if (in->out->tokens_max == 0 || number < in->out->tokens_max)
+        in->out->tokens_max = number;
+    return true;
+}
+
+static bool check_text(struct reading *in, const struct field *field, struct relay_json_value value)
+{
+    if (!kind_is(in, field->name, value, RELAY_JSON_STRING))
+        return false;
+    if ((double)(value.raw.len - 2) > field->max)
+        return status_fail_field(in->st, STATUS_INVALID, field->name,
+                                 "%s must have at most %.0f bytes", field->name, field->max);
+    return true;
+}
+
+static bool count_is(struct reading *in, const struct field *field, struct relay_json_value array)
+{
+    struct relay_json_iter iter = relay_json_iter_of(array);
+    struct relay_json_value value;
+    double count = 0;
+    for (struct text name; relay_json_next(&iter, &name, &value);)
+        count++;
+    if (count < field->min || count > field->max)
+        return status_fail_field(in->st, STATUS_INVALID, field->name,
+                                 "%s must have %.0f to %.0f items, not %.0f", field->name,
+                                 field->min, field->max, count);
+    return true;
+}
+
+static bool check_array(struct reading *in, const struct field *field,
+                        struct relay_json_value value)
+{
+    return kind_is(in, field->name, value, RELAY_JSON_ARRAY) && count_is(in, field, value);
+}
+
+/* --- checks of single fields ------------------------------------------------------------------ */
+
+static bool check_model(struct reading *in, const struct field *field,
+                        struct relay_json_value value)
+{
+    if (!kind_is(in, field->name, value, RELAY_JSON_STRING))
+        return false;
+    in->out->model_value = value;
+    in->out->model = relay_json_string(in->arena, value);
+    if (in->out->model.len == 0 || (double)in->out->model.len > field->max)
+        return status_fail_field(in->st, STATUS_INVALID, field->name,
+                                 "model must have 1 to %.0f bytes", field->max);
+    return true;
+}
+
+static bool check_stream(struct reading *in, const struct field *field,
+                         struct relay_json_value value)
+{
+    in->out->stream = relay_json_is_true(value);
+    return kind_is(in, field->name, value, RELAY_JSON_BOOL);
+}
+
+static bool check_stream_options(struct reading *in, const struct field *field,
+                                 struct relay_json_value value)
+{
+    if (!kind_is(in, field->name, value, RELAY_JSON_OBJECT))
+        return false;
+    in->out->stream_options = value;
+    struct relay_json_iter iter = relay_json_iter_of(value);
+    struct relay_json_value option;
+    for (struct text name; relay_json_next(&iter, &name, &option);) {
+        bool usage = text_equal(name, TEXT("include_usage"));
+        if (!usage && !text_equal(name, TEXT("include_obfuscation")))
+            continue; /* an upstream's own */
+        const char *path =
+            usage ? "stream_options.include_usage" : "stream_options.include_obfuscation";
+        if (option.kind != RELAY_JSON_NULL && !kind_is(in, path, option, RELAY_JSON_BOOL))
+            return false;
+        if (usage)
+            in->out->include_usage = relay_json_is_true(option);
+    }
+    return true;
+}
+
+static bool check_stop(struct reading *in, const struct field *field, struct relay_json_value value)
+{
+    if (value.kind == RELAY_JSON_STRING)
+        return true;
+    if (value.kind != RELAY_JSON_ARRAY)
+        return status_fail_field(in->st, STATUS_INVALID, field->name,
+                                 "stop must be a string or an array of strings, not %s",
+                                 relay_json_kind_name(value.kind));
+    struct relay_json_iter iter = relay_json_iter_of(value);
+    struct relay_json_value item;
+    size_t index = 0;
+    for (struct text name; relay_json_next(&iter, &name, &item); index++) {
+        char path[32];
+        (void)snprintf(path, sizeof(path), "stop[%zu]", index);
+        if (!kind_is(in, path, item, RELAY_JSON_STRING))
+            return false;
+    }
+    return count_is(in, field, value);
+}
+
+static bool check_logit_bias(struct reading *in, const struct field *field,
+                             struct relay_json_value value)
+{
+    if (!kind_is(in, field->name, value, RELAY_JSON_OBJECT))
+        return false;
+    struct relay_json_iter iter = relay_json_iter_of(value);
+    struct relay_json_value bias;
+    for (struct text name; relay_json_next(&iter, &name, &bias);) {
+        int64_t token;
+        double number;
+        if (!text_to_i64(name, &token) || token < 0)
+            return status_fail_field(in->st, STATUS_INVALID, field->name,
+                                     "logit_bias must have token numbers as its names");
+        if (!relay_json_double(bias, &number) || number < field->min || number > field->max)
+            return status_fail_field(in->st, STATUS_INVALID, field->name,
+                                     "each value of logit_bias must be a number from -100 to 100");
+    }
+    return true;
+}
+
+static bool check_response_format(struct reading *in, const struct field *field,
+                                  struct relay_json_value value)
+{
+    char memory[64];
+    struct text type;
+    struct relay_json_value schema;
+    if (!kind_is(in, field->name, value, RELAY_JSON_OBJECT) ||
+        !type_of(in, "response_format.type", value, memory, sizeof(memory), &type))
+        return false;
+    if (text_equal(type, TEXT("text")) || text_equal(type, TEXT("json_object")))
+        return true;
+    if (!text_equal(type, TEXT("json_schema")))
+        return status_fail_field(in->st, STATUS_INVALID, "response_format.type",
+                                 "response_format.type must be text, json_object or json_schema");
+    if (!relay_json_member(value, TEXT("json_schema"), &schema))
+        return status_fail_field(in->st, STATUS_INVALID, "response_format.json_schema",
+                                 "response_format.json_schema is missing");
+    return kind_is(in, "response_format.json_schema", schema, RELAY_JSON_OBJECT);
+}
+
+static bool check_tool_choice(struct reading *in, const struct field *field,
+                              struct relay_json_value value)
+{
+    if (value.kind == RELAY_JSON_STRING || value.kind == RELAY_JSON_OBJECT)
+        return true;
+    return status_fail_field(in->st, STATUS_INVALID, field->name,
+                             "tool_choice must be a string or an object, not %s",
+                             relay_json_kind_name(value.kind));
+}
+
+static bool check_tools(struct reading *in, const struct field *field,
+                        struct relay_json_value value)
+{
+    if (!check_array(in, field, value))
+        return false;
+    struct relay_json_iter iter = relay_json_iter_of(value);
+    struct relay_json_value tool;
+    size_t index = 0;
+    for (struct text name; relay_json_next(&iter, &name, &tool); index++) {
+        char path[48], memory[64];
+        struct text type;
+        (void)snprintf(path, sizeof(path), "tools[%zu]", index);
+        if (!kind_is(in, path, tool, RELAY_JSON_OBJECT))
+            return false;
+        (void)snprintf(path, sizeof(path), "tools[%zu].type", index);
+        if (!type_of(in, path, tool, memory, sizeof(memory), &type))
+            return false;
+    }
+    return true;
+}
+
+static bool check_messages(struct reading *in, const struct field *field,
+                           struct relay_json_value value)
+{
+    if (!kind_is(in, field->name, value, RELAY_JSON_ARRAY) || !count_is(in, field, value))
+        return false;
+    in->out->messages = value.raw;
+    struct relay_json_iter iter = relay_json_iter_of(value);
+    struct relay_json_value message;
+    size_t index = 0;
+    for (struct text name; relay_json_next(&iter, &name, &message); index++) {
+        char path[32];
+        (void)snprintf(path, sizeof(path), "messages[%zu]", index);
+        if (!message_check(in, path, message))
+            return false;
+    }
+    return true;
+}
+
+static bool message_check(struct reading *in, const char *path, struct relay_json_value message)
+{
+    static const char *const roles[] = {"user",      "assistant", "system",
+                                        "developer", "tool",      "function"};
+    struct relay_json_value role = {0}, content = {0}, member;
+    bool has_role = false, has_content = false, has_calls = false;
+    char field[64], memory[16];
+    if (!kind_is(in, path, message, RELAY_JSON_OBJECT))
+        return false;
+    struct relay_json_iter iter = relay_json_iter_of(message);
+    for (struct text name; relay_json_next(&iter, &name, &member);) {
+        bool is_role = text_equal(name, TEXT("role"));
+        bool is_content = text_equal(name, TEXT("content"));
+        if ((is_role && has_role) || (is_content && has_content))
+            return status_fail_field(in->st, STATUS_INVALID, path, "%s has %s twice", path,
+                                     is_role ? "role" : "content");
+        if (is_role)
+            role = member;
+        if (is_content)
+            content = member;
+        has_role |= is_role;
+        has_content |= is_content;
+        has_calls |= text_equal(name, TEXT("tool_calls")) ||
+                     text_equal(name, TEXT("function_call")) || text_equal(name, TEXT("audio")) ||
+                     text_equal(name, TEXT("refusal"));
+    }
+    (void)snprintf(field, sizeof(field), "%s.role", path);
+    if (!has_role)
+        return status_fail_field(in->st, STATUS_INVALID, field, "%s is missing", field);
+    struct text text = TEXT_NONE;
+    if (!kind_is(in, field, role, RELAY_JSON_STRING))
+        return false;
+    bool known = false;
+    if (relay_json_string_into(role, memory, sizeof(memory), &text))
+        for (size_t i = 0; i < ARRAY_LEN(roles); i++)
+            known |= text_equal(text, text_of(roles[i]));
+    if (!known)
+        return status_fail_field(in->st, STATUS_INVALID, field,
+                                 "%s must be user, assistant, system, developer or tool", field);
+    (void)snprintf(field, sizeof(field), "%s.content", path);
+    if (has_content && content.kind != RELAY_JSON_NULL)
+        return content_check(in, field, content);
+    if (text_equal(text, TEXT("assistant")) && has_calls)
+        return true;
+    return status_fail_field(in->st, STATUS_INVALID, field, "%s is missing", field);
+}
+
+static bool content_check(struct reading *in, const char *path, struct relay_json_value content)
+{
+    if (content.kind == RELAY_JSON_STRING)
+        return true;
+    if (content.kind != RELAY_JSON_ARRAY)
+        return status_fail_field(in->st, STATUS_INVALID, path,
+                                 "%s must be a string or an array of parts, not %s", path,
+                                 relay_json_kind_name(content.kind));
+    struct relay_json_iter iter = relay_json_iter_of(content);
+    struct relay_json_value part, text;
+    size_t index = 0;
+    for (struct text name; relay_json_next(&iter, &name, &part); index++) {
+        char field[88], memory[64];
+        struct text type;
+        (void)snprintf(field, sizeof(field), "%s[%zu]", path, index);
+        if (!kind_is(in, field, part, RELAY_JSON_OBJECT))
+            return false;
+        (void)snprintf(field, sizeof(field), "%s[%zu].type", path, index);
+        if (!type_of(in, field, part, memory, sizeof(memory), &type))
+            return false;
+        if (!text_equal(type, TEXT("text")))
+            continue; /* images and the like: the model says whether it can */
+        (void)snprintf(field, sizeof(field), "%s[%zu].text", path, index);
+        if (!relay_json_member(part, TEXT("text"), &text))
+            return status_fail_field(in->st, STATUS_INVALID, field, "%s is missing", field);
+        if (!kind_is(in, field, text, RELAY_JSON_STRING))
+            return false;
+    }
+    if (index == 0)
+        return status_fail_field(in->st, STATUS_INVALID, path, "%s must not be empty", path);
+    return true;
+}
+
+static bool kind_is(struct reading *in, const char *path, struct relay_json_value value,
+                    enum relay_json_kind kind)
+{
+    if (value.kind == kind)
+        return true;
+    return status_fail_field(in->st, STATUS_INVALID, path, "%s must be %s, not %s", path,
+                             relay_json_kind_name(kind), relay_json_kind_name(value.kind));
+}
+
+/* The member `type` of an object, which says what the object is. */
+static bool type_of(struct reading *in, const char *path, struct relay_json_value object,
+                    char *memory, size_t size, struct text *out)
+{
+    struct relay_json_value type;
+    if (!relay_json_member(object, TEXT("type"), &type))
+        return status_fail_field(in->st, STATUS_INVALID, path, "%s is missing", path);
+    if (!kind_is(in, path, type, RELAY_JSON_STRING))
+        return false;
+    if (!relay_json_string_into(type, memory, size, out))
+        return status_fail_field(in->st, STATUS_INVALID, path, "%s is too long", path);
+    return true;
 }

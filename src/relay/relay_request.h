@@ -30,7 +30,7 @@ struct relay_request {
     /* Where the body is changed on its way: spans of `body`. */
     struct relay_json_value model_value;
     struct relay_json_value stream_options; /* raw.at NULL when absent or null */
-    struct text drops[RELAY_REQUEST_DROPS_MAX]; /* whole members that local models do not know */
+    struct text drops[RELAY_REQUEST_DROPS_MAX]; /* values that local models need not know */
     size_t drops_count;
     const char *refused; /* the first field that a local model refuses, or NULL */
     char refused_name[RELAY_JSON_NAME_BYTES_MAX];
@@ -46,7 +46,7 @@ MUST_CHECK bool relay_request_read(struct text body, struct arena *arena,
 MUST_CHECK bool relay_request_for_local(const struct relay_request *request, struct status *st);
 
 /* The body for an upstream: its own name of the model, usage always asked for when streaming, and
- * for local models without the members that only hosted platforms know. Everything else stays
- * byte for byte. */
+ * for local models null in the members that only hosted platforms know. Everything else stays byte
+ * for byte. */
 struct text relay_request_body(const struct relay_request *request, struct text upstream_model,
                                bool local, struct arena *arena);

@@ -1,0 +1,130 @@
+#include "relay_chunk.h"
+
+static void read_usage(struct relay_json_value usage, struct relay_usage *out);
+static void read_timings(struct relay_json_value timings, struct relay_timings *out);
+static bool count_of(struct relay_json_value value, int64_t *out);
+static struct text text_member(struct relay_json_value object, struct text name,
+                               struct arena *arena);
+static bool is_empty(struct relay_json_value array);
+
+bool relay_chunk_read(struct text data, struct relay_chunk *out, struct status *st)
+{
+    struct relay_chunk chunk = {.timings = {-1, -1, -1}};
+    struct relay_json_value root, value;
+    if (text_equal(data, TEXT("[DONE]"))) {
+        *out = (struct relay_chunk){.done = true};
+        return true;
+    }
+    if (!relay_json_check(data, &root, st)) {
+        st->code = STATUS_UPSTREAM;
+        return false;
+    }
+    if (root.kind != RELAY_JSON_OBJECT)
+        return status_fail(st, STATUS_UPSTREAM, "expected an object, found %s",
+                           relay_json_kind_name(root.kind));
+    struct relay_json_iter iter = relay_json_iter_of(root);
+    for (struct text name; relay_json_next(&iter, &name, &value);) {
+        if (value.kind == RELAY_JSON_NULL)
+            continue;
+        if (text_equal(name, TEXT("choices")) && value.kind == RELAY_JSON_ARRAY) {
+            chunk.choices = value;
+        } else if (text_equal(name, TEXT("usage"))) {
+            read_usage(value, &chunk.usage);
+        } else if (text_equal(name, TEXT("timings"))) {
+            read_timings(value, &chunk.timings);
+        } else if (text_equal(name, TEXT("error"))) {
+            chunk.is_error = true;
+            chunk.error = value;
+        }
+    }
+    chunk.bare_usage =
+        chunk.usage.known && (chunk.choices.raw.at == NULL || is_empty(chunk.choices));
+    *out = chunk;
+    return true;
+}
+
+void relay_chunk_delta(const struct relay_chunk *chunk, struct arena *arena, struct text *content,
+                       struct text *finish_reason)
+{
+    *content = *finish_reason = TEXT("");
+    if (chunk->choices.raw.at == NULL)
+        return;
+    struct relay_json_iter iter = relay_json_iter_of(chunk->choices);
+    struct relay_json_value choice, delta;
+    struct text name;
+    if (!relay_json_next(&iter, &name, &choice))
+        return;
+    *finish_reason = text_member(choice, TEXT("finish_reason"), arena);
+    if (relay_json_member(choice, TEXT("delta"), &delta))
+        *content = text_member(delta, TEXT("content"), arena);
+}
+
+void relay_chunk_error(struct relay_json_value error, struct arena *arena, struct text *message,
+                       struct text *param, struct text *code)
+{
+    *message = *param = *code = TEXT("");
+    if (error.kind == RELAY_JSON_STRING)
+        *message = relay_json_string(arena, error);
+    if (error.kind != RELAY_JSON_OBJECT)
+        return;
+    *message = text_member(error, TEXT("message"), arena);
+    *param = text_member(error, TEXT("param"), arena);
+    *code = text_member(error, TEXT("code"), arena);
+}
+
+static void read_usage(struct relay_json_value usage, struct relay_usage *out)
+{
+    struct relay_json_value prompt, completion, details, cached;
+    struct relay_usage read = {0};
+    if (!relay_json_member(usage, TEXT("prompt_tokens"), &prompt) ||
+        !relay_json_member(usage, TEXT("completion_tokens"), &completion) ||
+        !count_of(prompt, &read.prompt_tokens) || !count_of(completion, &read.completion_tokens))
+        return;
+    if (relay_json_member(usage, TEXT("prompt_tokens_details"), &details) &&
+        relay_json_member(details, TEXT("cached_tokens"), &cached) &&
+        (!count_of(cached, &read.cached_tokens) || read.cached_tokens > read.prompt_tokens))
+        read.cached_tokens = 0;
+    read.known = true;
+    *out = read;
+}
+
+static double ms_of(struct relay_json_value object, struct text name)
+{
+    struct relay_json_value value;
+    double ms;
+    return relay_json_member(object, name, &value) && relay_json_double(value, &ms) && ms >= 0 ? ms
+                                                                                               : -1;
+}
+
+static void read_timings(struct relay_json_value timings, struct relay_timings *out)
+{
+    out->queue_ms = ms_of(timings, TEXT("queue_ms"));
+    out->prefill_ms = ms_of(timings, TEXT("prefill_ms"));
+    out->decode_ms = ms_of(timings, TEXT("decode_ms"));
+}
+
+static bool count_of(struct relay_json_value value, int64_t *out)
+{
+    int64_t count;
+    if (!relay_json_i64(value, &count) || count < 0 || count > RELAY_TOKENS_MAX)
+        return false;
+    *out = count;
+    return true;
+}
+
+static struct text text_member(struct relay_json_value object, struct text name,
+                               struct arena *arena)
+{
+    struct relay_json_value value;
+    if (!relay_json_member(object, name, &value) || value.kind != RELAY_JSON_STRING)
+        return TEXT("");
+    return relay_json_string(arena, value);
+}
+
+static bool is_empty(struct relay_json_value array)
+{
+    struct relay_json_iter iter = relay_json_iter_of(array);
+    struct relay_json_value value;
+    struct text name;
+    return !relay_json_next(&iter, &name, &value);
+}
