@@ -36,7 +36,7 @@ struct json_limits {
 /* One value with nothing but white space around it. `limits` may be NULL.
  * Owns: the caller, json_decref.
  * Fails: STATUS_INVALID with line and column (both from 1, columns in characters) of the first
- * fault; STATUS_TOO_LARGE over a limit. */
+ * fault, also for too deep a nesting; STATUS_TOO_LARGE over a limit. */
 MUST_CHECK bool json_read(struct text text, const struct json_limits *limits, json_t **out,
                           struct status *st);
 /* The same, and the value ends with the arena. */
