@@ -76,6 +76,11 @@ bool db_commit(struct db_tx *tx, struct status *st)
     return true;
 }
 
+struct db_scope db_tx_scope(const struct db_tx *tx)
+{
+    return tx->scope;
+}
+
 void db_rollback(struct db_tx *tx)
 {
     if (tx == NULL)

@@ -106,6 +106,7 @@ struct db_tx *db_begin(struct db *db, struct db_scope scope, enum db_mode mode);
  * STATUS_UNAVAILABLE: disk full, database away. When PostgreSQL's connection is lost in the commit,
  * nobody knows whether it happened: look it up by a key, do not repeat blindly. */
 MUST_CHECK bool db_commit(struct db_tx *tx, struct status *st);
+struct db_scope db_tx_scope(const struct db_tx *tx);
 void db_rollback(struct db_tx *tx); /* NULL and the committed are fine. Does not wait. */
 AUTO_DEFINE(db_tx, db_rollback)
 

@@ -93,9 +93,14 @@ CREATE TABLE api_key (
 );
 CREATE INDEX api_key_newest ON api_key (org_id, project_id, created_us);
 
--- One row at most: the token of the link that makes the first owner.
+-- The tokens of links that make the first owner; gone when there is one.
 CREATE TABLE setup_token (
-    only_one     BIGINT PRIMARY KEY NOT NULL CHECK (only_one = 1),
-    token_sha256 BYTEA NOT NULL,
+    token_sha256 BYTEA PRIMARY KEY NOT NULL,
     created_us   BIGINT NOT NULL
+);
+
+-- One row once the first owner was made: what two set-ups at the same time fight for.
+CREATE TABLE setup_done (
+    only_one BIGINT PRIMARY KEY NOT NULL CHECK (only_one = 1),
+    at_us    BIGINT NOT NULL
 );
