@@ -12,8 +12,10 @@ struct child_options {
     const char *const *environment; /* ends with NULL; NULL: ours */
     int inherit[4];                 /* descriptors that the child gets as 3, 4, ..; end with -1 */
 };
-/* The child's stdout and stderr are ours; stdin is /dev/null. It gets SIGTERM when we die.
- * Fails: STATUS_SYSTEM. */
+/* The child's stdout and stderr are ours, stdin is /dev/null, all other descriptors are closed. It
+ * gets SIGTERM when we die, however we die (and when the thread that started it ends: start a child
+ * from a thread that lasts). Does not wait.
+ * Fails: STATUS_SYSTEM, also when the program cannot be run. */
 MUST_CHECK bool child_start(struct loop *loop, const struct child_options *options,
                             struct child **out, struct status *st);
 /* Waits for its end. `*exit_status` >= 0 is the exit code, < 0 minus the signal. */

@@ -16,11 +16,11 @@ struct fiber_stack {
 };
 
 struct fiber_stack_pool {
-    size_t size;          /* of each mapping, guard included */
-    size_t mapped;        /* how many exist, in use or not */
+    size_t size;   /* of each mapping, guard included */
+    size_t mapped; /* how many exist, in use or not */
     char *free[FIBER_STACK_POOL_MAX];
     size_t free_count;
-    size_t cold_count;    /* the first so many of `free` have given their pages back */
+    size_t cold_count; /* the first so many of `free` have given their pages back */
 };
 
 /* `size` 0 is the default, 256 KiB (more under a sanitizer, whose frames are larger). */

@@ -4,38 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "arena.h"
-#include "check.h"
 #include "clock.h"
 #include "log.h"
-#include "loop.h"
+#include "loop_check.h"
 #include "sanitize.h"
-
-/* Each test is one main fiber on a loop of its own, which stops the loop when it returns. */
-struct run {
-    void (*main)(void *arg);
-    void *arg;
-};
-static struct loop *loop;
-static size_t fibers_max;
-
-static void main_fiber(void *arg)
-{
-    struct run *run = arg;
-    run->main(run->arg);
-    loop_stop(loop);
-}
-
-static void on_loop(void (*main)(void *arg), void *arg)
-{
-    struct status st;
-    struct loop_options options = {.name = "test", .cpu = -1, .fibers_max = fibers_max};
-    struct run run = {main, arg};
-    assert_true(loop_open(&options, &loop, &st));
-    assert_true(fiber_start(loop, "main", main_fiber, &run, &st));
-    loop_run(loop);
-    assert_int_equal(loop_fibers(loop), 0);
-    loop_close(loop);
-}
 
 static struct fiber *start(void (*run)(void *arg), const void *arg)
 {
@@ -63,9 +35,8 @@ static void letters(void *arg)
     trace_add(pair[1]);
 }
 
-static void order_main(void *arg)
+static void order_main(void)
 {
-    (void)arg;
     struct fiber *a = start(letters, "ad"), *b = start(letters, "be");
     trace_add('.');
     fiber_yield();
@@ -78,13 +49,12 @@ static void first_come_first_served(void **state)
 {
     (void)state;
     trace[0] = '\0';
-    on_loop(order_main, NULL);
+    on_loop(order_main);
     assert_string_equal(trace, ".abcde");
 }
 
-static void kept_wake_main(void *arg)
+static void kept_wake_main(void)
 {
-    (void)arg;
     struct status st;
     fiber_wake(fiber_current());
     fiber_wake(fiber_current()); /* one is kept */
@@ -100,12 +70,11 @@ static void kept_wake_main(void *arg)
 static void a_wake_before_the_wait_is_kept(void **state)
 {
     (void)state;
-    on_loop(kept_wake_main, NULL);
+    on_loop(kept_wake_main);
 }
 
-static void deadline_main(void *arg)
+static void deadline_main(void)
 {
-    (void)arg;
     struct status st;
     int64_t start_us = clock_mono_us();
     assert_true(loop_sleep(start_us + 20000, &st));
@@ -133,7 +102,7 @@ static void deadline_main(void *arg)
 static void deadlines(void **state)
 {
     (void)state;
-    on_loop(deadline_main, NULL);
+    on_loop(deadline_main);
 }
 
 static int sleepers_done;
@@ -149,18 +118,17 @@ static void sleeper(void *arg)
     sleepers_done++;
 }
 
-static void many_deadlines_main(void *arg)
+static void many_deadlines_main(void)
 {
-    (void)arg;
     static int64_t due_us[1000];
     struct status st;
     sleepers_done = 0;
     sleeper_last_us = 0;
-    int64_t from_us = clock_deadline_ms(50);
-    for (size_t i = 0; i < ARRAY_LEN(due_us); i++) {
-        due_us[i] = from_us + (int64_t)(i * 7919 % ARRAY_LEN(due_us)) * 50;
+    for (size_t i = 0; i < ARRAY_LEN(due_us); i++)
         assert_true(fiber_start(loop, "sleeper", sleeper, &due_us[i], &st));
-    }
+    int64_t from_us = clock_deadline_ms(200); /* none has run yet */
+    for (size_t i = 0; i < ARRAY_LEN(due_us); i++)
+        due_us[i] = from_us + (int64_t)(i * 7919 % ARRAY_LEN(due_us)) * 50;
     assert_true(loop_sleep(from_us + 60000, &st));
     while (sleepers_done < (int)ARRAY_LEN(due_us))
         fiber_yield();
@@ -169,7 +137,7 @@ static void many_deadlines_main(void *arg)
 static void deadlines_come_in_order(void **state)
 {
     (void)state;
-    on_loop(many_deadlines_main, NULL);
+    on_loop(many_deadlines_main);
 }
 
 /* Every kind of wait, to be cancelled. */
@@ -227,9 +195,8 @@ static void cut_fiber(void *arg)
     cut->ended = true;
 }
 
-static void cut_main(void *arg)
+static void cut_main(void)
 {
-    (void)arg;
     static struct cut cuts[] = {
         {"wait", cut_wait, false},     {"wait with a deadline", cut_wait_deadline, false},
         {"sleep", cut_sleep, false},   {"wait_list", cut_list, false},
@@ -255,7 +222,7 @@ static void cut_main(void *arg)
 static void cancellation_cuts_every_wait(void **state)
 {
     (void)state;
-    on_loop(cut_main, NULL);
+    on_loop(cut_main);
 }
 
 static void shielded(void *arg)
@@ -274,9 +241,8 @@ static void shielded(void *arg)
     assert_int_equal(st.code, STATUS_CANCELLED);
 }
 
-static void shield_main(void *arg)
+static void shield_main(void)
 {
-    (void)arg;
     struct fiber *fiber = start(shielded, NULL);
     fiber_yield();
     fiber_cancel(fiber);
@@ -286,7 +252,7 @@ static void shield_main(void *arg)
 static void a_shield_lets_cleanups_wait(void **state)
 {
     (void)state;
-    on_loop(shield_main, NULL);
+    on_loop(shield_main);
 }
 
 static void list_waiter(void *arg)
@@ -314,9 +280,8 @@ static void list_woken_and_cancelled(void *arg)
     trace_add('w');
 }
 
-static void list_main(void *arg)
+static void list_main(void)
 {
-    (void)arg;
     struct fiber *a = start(list_waiter, "a"), *cut = start(list_cut, NULL);
     struct fiber *b = start(list_waiter, "b"), *c = start(list_waiter, "c");
     fiber_yield();
@@ -338,13 +303,12 @@ static void a_wait_list_wakes_in_order(void **state)
 {
     (void)state;
     trace[0] = '\0';
-    on_loop(list_main, NULL);
+    on_loop(list_main);
     assert_string_equal(trace, "-abcw");
 }
 
-static void over_limit_main(void *arg)
+static void over_limit_main(void)
 {
-    (void)arg;
     struct status st;
     AUTO(arena) struct arena *arena = arena_open(1024);
     fiber_set_arena(arena);
@@ -361,7 +325,7 @@ static void over_limit_main(void *arg)
 static void an_arena_over_its_limit_ends_the_fiber(void **state)
 {
     (void)state;
-    on_loop(over_limit_main, NULL);
+    on_loop(over_limit_main);
 }
 
 static const struct log_scope scope_a = {{"a", 1}}, scope_b = {{"b", 1}};
@@ -374,9 +338,8 @@ static void scoped(void *arg)
     assert_ptr_equal(log_scope_get(), scope);
 }
 
-static void scope_main(void *arg)
+static void scope_main(void)
 {
-    (void)arg;
     struct fiber *a = start(scoped, &scope_a);
     struct fiber *b = start(scoped, &scope_b);
     fiber_join(a);
@@ -387,7 +350,7 @@ static void scope_main(void *arg)
 static void each_fiber_has_its_log_scope(void **state)
 {
     (void)state;
-    on_loop(scope_main, NULL);
+    on_loop(scope_main);
 }
 
 static int many_running;
@@ -407,9 +370,8 @@ static void one_of_many(void *arg)
 
 /* The thread sanitizer allows for 8,128 fibers and threads. */
 #define MANY (SANITIZE_THREAD ? 2000 : 10000)
-static void many_main(void *arg)
+static void many_main(void)
 {
-    (void)arg;
     struct status st;
     for (int i = 0; i < MANY; i++)
         assert_true(fiber_start(loop, "one of many", one_of_many, NULL, &st));
@@ -423,9 +385,7 @@ static void many_main(void *arg)
 static void ten_thousand_fibers_are_cancelled_by_stop(void **state)
 {
     (void)state;
-    fibers_max = MANY + 1;
-    on_loop(many_main, NULL);
-    fibers_max = 0;
+    on_loop_of((struct loop_options){.cpu = -1, .fibers_max = MANY + 1}, many_main);
     assert_int_equal(many_running, 0);
 }
 
@@ -437,9 +397,8 @@ static int __attribute__((noinline)) recurse(volatile char *above)
     return *above == 1 ? 0 : recurse(frame) + frame[0];
 }
 
-static void overflow_main(void *arg)
+static void overflow_main(void)
 {
-    (void)arg;
     char first = 0;
     (void)recurse(&first);
 }
@@ -454,7 +413,7 @@ static void a_stack_overflow_hits_the_guard(void **state)
         (void)setrlimit(RLIMIT_CORE, &none);
         (void)close(2);
         (void)signal(SIGSEGV, SIG_DFL);
-        on_loop(overflow_main, NULL);
+        on_loop(overflow_main);
         _exit(0);
     }
     int status;

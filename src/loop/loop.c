@@ -150,7 +150,8 @@ static bool cpu_exists(int cpu)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
-    return cpu < CPU_SETSIZE && sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_ISSET((size_t)cpu, &set);
+    return cpu < CPU_SETSIZE && sched_getaffinity(0, sizeof(set), &set) == 0 &&
+           CPU_ISSET((size_t)cpu, &set);
 }
 
 static void thread_set_up(const struct loop *loop)

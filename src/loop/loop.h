@@ -9,10 +9,10 @@ struct loop;
 struct uv_loop_s;
 
 struct loop_options {
-    const char *name;      /* "worker-0": the thread's name in logs and debuggers */
-    int cpu;               /* the core to stay on, or -1 */
-    size_t fibers_max;     /* how many may live at once; 0: 65,536 */
-    size_t stack_bytes;    /* reserved address space per fiber; 0: 256 KiB */
+    const char *name;   /* "worker-0": the thread's name in logs and debuggers */
+    int cpu;            /* the core to stay on, or -1 */
+    size_t fibers_max;  /* how many may live at once; 0: 65,536 */
+    size_t stack_bytes; /* reserved address space per fiber; 0: 256 KiB */
 };
 
 /* Owns: the caller closes it after loop_run has returned.

@@ -26,15 +26,15 @@ struct fiber {
     void (*run)(void *arg);
     void *arg;
     struct fiber_stack stack;
-    struct fiber *ready_next;          /* in the ready or the yielded queue */
+    struct fiber *ready_next;            /* in the ready or the yielded queue */
     struct fiber *all_before, *all_next; /* of those that live */
-    unsigned waits_for;                /* 0: runs, or is in a queue */
+    unsigned waits_for;                  /* 0: runs, or is in a queue */
     unsigned shields;
-    unsigned busy;                     /* calls since it last let others run: fiber_breathe */
+    unsigned busy; /* calls since it last let others run: fiber_breathe */
     bool woken, timed_out, cancelled, joinable, ended;
-    int64_t deadline_us;               /* fiber_set_deadline */
-    int64_t wait_deadline_us;          /* of the current wait */
-    size_t timer_at;                   /* place in the loop's heap plus one; 0: not there */
+    int64_t deadline_us;      /* fiber_set_deadline */
+    int64_t wait_deadline_us; /* of the current wait */
+    size_t timer_at;          /* place in the loop's heap plus one; 0: not there */
     struct arena *arena;
     const struct log_scope *scope;
     struct fiber *joiner;
@@ -86,7 +86,7 @@ struct loop {
 };
 
 /* fiber.c */
-void fiber_run_ready(struct loop *loop);        /* a bounded number of rounds */
+void fiber_run_ready(struct loop *loop); /* a bounded number of rounds */
 void fiber_requeue_yielded(struct loop *loop);
 void fiber_cancel_all(struct loop *loop);
 /* Suspends the current fiber for what is in `waits_for` (or, with a deadline, for the timer). */

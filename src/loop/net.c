@@ -71,8 +71,8 @@ bool net_write(struct net_conn *conn, struct iovec *pieces, int pieces_count, in
     pieces_advance(&pieces, &pieces_count, 0);
     while (pieces_count > 0) {
         struct msghdr message = {.msg_iov = pieces,
-                                 .msg_iovlen = (size_t)(pieces_count < IOV_MAX ? pieces_count
-                                                                               : IOV_MAX)};
+                                 .msg_iovlen =
+                                     (size_t)(pieces_count < IOV_MAX ? pieces_count : IOV_MAX)};
         ssize_t put = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
         if (put >= 0) {
             pieces_advance(&pieces, &pieces_count, (size_t)put);

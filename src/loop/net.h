@@ -28,10 +28,11 @@ MUST_CHECK bool net_address_parse(struct text text, struct net_address *out, str
 bool net_address_is_loopback(const struct net_address *address);
 
 struct net_listen_options {
-    bool reuse_port; /* several loops of this process listen on the same port; the first finds it free */
-    int backlog;         /* 0: 4,096 */
+    bool reuse_port; /* several loops of this process listen on the same port; the first finds it
+                        free */
+    int backlog;     /* 0: 4,096 */
     int send_buffer_bytes; /* SO_SNDBUF of accepted sockets; 0: 64 KiB */
-    int unix_mode;       /* mode of a unix socket's file; 0: 0600 */
+    int unix_mode;         /* mode of a unix socket's file; 0: 0600 */
 };
 /* Does not wait; only numeric hosts and "localhost". A unix socket's stale file (nobody answers
  * there) is replaced; one that answers is STATUS_CONFLICT.

@@ -37,8 +37,8 @@ bool net_address_parse(struct text text, struct net_address *out, struct status 
     char host[INET6_ADDRSTRLEN];
     if (!host_fits(address.host) || !text_starts(rest, TEXT(":")) ||
         !port_parse(text_skip(rest, 1), &address.port) ||
-        (bracketed && (!cstr_of(address.host, host, sizeof(host)) ||
-                       inet_pton(AF_INET6, host, &ignored) != 1)))
+        (bracketed &&
+         (!cstr_of(address.host, host, sizeof(host)) || inet_pton(AF_INET6, host, &ignored) != 1)))
         return status_fail(st, STATUS_INVALID,
                            "not an address like 127.0.0.1:8080, [::1]:8080 or unix:/path: %.*s",
                            TEXT_ARG(all));

@@ -11,9 +11,9 @@
  * that is waited for again and again stays armed and costs no epoll_ctl. */
 struct net_watch {
     uv_poll_t poll;
-    bool open;  /* `poll` was initialised */
-    int armed;  /* UV_READABLE, UV_WRITABLE, UV_DISCONNECT */
-    int ready;  /* those of them that have come since the wait began */
+    bool open; /* `poll` was initialised */
+    int armed; /* UV_READABLE, UV_WRITABLE, UV_DISCONNECT */
+    int ready; /* those of them that have come since the wait began */
     struct fiber *reader, *writer;
 };
 

@@ -189,8 +189,7 @@ static bool bind_tcp(struct net_listener *listener, const union net_sockaddr *by
         return status_fail_errno(st, error, "could not listen on %.*s", name_len, name);
     }
     listener->fd = fd;
-    listener->port =
-        ntohs(bound.any.sa_family == AF_INET ? bound.v4.sin_port : bound.v6.sin6_port);
+    listener->port = ntohs(bound.any.sa_family == AF_INET ? bound.v4.sin_port : bound.v6.sin6_port);
     return true;
 }
 
@@ -238,8 +237,8 @@ static bool stale_remove(const union net_sockaddr *bytes, struct status *st)
         (void)unlink(bytes->un.sun_path);
         return true;
     }
-    return status_fail(st, STATUS_CONFLICT,
-                       "could not listen on %s: another program listens there", bytes->un.sun_path);
+    return status_fail(st, STATUS_CONFLICT, "could not listen on %s: another program listens there",
+                       bytes->un.sun_path);
 }
 
 static int shared_find(uint16_t port)

@@ -8,8 +8,8 @@
 struct notify {
     struct loop *loop;
     atomic_bool pushed;
-    struct notify *next;  /* on the stack; belongs to whoever set `pushed`, then to the loop */
-    bool signalled;       /* from here on the loop's thread alone */
+    struct notify *next; /* on the stack; belongs to whoever set `pushed`, then to the loop */
+    bool signalled;      /* from here on the loop's thread alone */
     struct fiber *waiter;
 };
 
