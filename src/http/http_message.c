@@ -80,6 +80,20 @@ enum http_message_result http_message_head(struct http_message *msg, const char 
     return check_head(msg);
 }
 
+void http_message_keep_head(struct http_message *msg, const char *end)
+{
+    const char *from = msg->head_at;
+    char *to = arena_alloc(msg->arena, (size_t)(end - from));
+    memcpy(to, from, (size_t)(end - from));
+    if (msg->target.at != NULL)
+        msg->target.at = to + (msg->target.at - from);
+    for (size_t i = 0; i < msg->fields_count; i++) {
+        msg->fields[i].name.at = to + (msg->fields[i].name.at - from);
+        msg->fields[i].value.at = to + (msg->fields[i].value.at - from);
+    }
+    msg->head_at = to;
+}
+
 void http_message_no_body(struct http_message *msg)
 {
     msg->framing = HTTP_FRAMING_NONE;

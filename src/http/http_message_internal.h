@@ -69,6 +69,9 @@ void http_message_start(struct http_message *msg, enum http_message_kind kind,
  * `*used` is how much of `data` belongs to the head. */
 enum http_message_result http_message_head(struct http_message *msg, const char *data, size_t len,
                                            size_t *used);
+/* Copies a head that is done into the arena, up to `end` in the input, and lets what points into it
+ * point there: the input is then free. */
+void http_message_keep_head(struct http_message *msg, const char *end);
 /* For a response: the request was a HEAD, so there is no body. Before the body is fed. */
 void http_message_no_body(struct http_message *msg);
 

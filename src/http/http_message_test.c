@@ -133,7 +133,7 @@ static const struct {
     {"lower-case method", TEXT_INIT("get / HTTP/1.1\r\n" HOST "\r\n"), 501, NULL},
     {"CONNECT", TEXT_INIT("CONNECT a:80 HTTP/1.1\r\n" HOST "\r\n"), 501, NULL},
     {"no target", TEXT_INIT("GET HTTP/1.1\r\n" HOST "\r\n"), 400, NULL},
-    {"HTTP/0.9", TEXT_INIT("GET /\r\n"), 400, NULL},
+    {"HTTP/0.9", TEXT_INIT("GET /\r\n\r\n"), 505, NULL},
     {"HTTP/0.9 said", TEXT_INIT("GET / HTTP/0.9\r\n" HOST "\r\n"), 505, NULL},
     {"HTTP/1.2", TEXT_INIT("GET / HTTP/1.2\r\n" HOST "\r\n"), 505, NULL},
     {"HTTP/2.0", TEXT_INIT("GET / HTTP/2.0\r\n" HOST "\r\n"), 505, NULL},
