@@ -38,9 +38,12 @@ struct metric_family *metrics_histogram(struct metrics *metrics, const char *nam
                                         const char *help, const char *const *labels,
                                         size_t series_max, const int64_t *bounds,
                                         size_t bounds_count, double scale);
-/* A gauge without labels that is asked for its value when metrics are written, by that thread. */
+/* A gauge or counter without labels whose value is asked for when metrics are written, by the
+ * thread that writes. */
 void metrics_gauge_from(struct metrics *metrics, const char *name, const char *help,
                         double (*value)(void *arg), void *arg);
+void metrics_counter_from(struct metrics *metrics, const char *name, const char *help,
+                          double (*value)(void *arg), void *arg);
 
 /* The series with these label values, one for each label in order; never NULL. Values are cut at
  * METRIC_LABEL_BYTES_MAX. `values` may be NULL for a family without labels. */

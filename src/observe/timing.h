@@ -9,6 +9,7 @@ enum { TIMING_BYTES_MAX = 256 };
 struct timing {
     char memory[TIMING_BYTES_MAX];
     size_t len;
+    bool full; /* something was left out */
 };
 
 /* `name` is a token of our own; a negative duration is left out. What does not fit is left out
