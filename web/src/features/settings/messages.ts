@@ -1,0 +1,4 @@
+import { addMessages } from "@/i18n/i18n";
+import { messages } from "./locales/en.po";
+
+addMessages(messages);
