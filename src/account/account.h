@@ -21,12 +21,12 @@ struct db;
 struct vault;
 
 struct account_options {
-    struct db *db;       /* both are the caller's, and outlive the account */
+    struct db *db; /* both are the caller's, and outlive the account */
     struct vault *vault;
-    int hashes_max;           /* passwords hashed at a time, 64 MiB each; 0: one per core */
-    int hashes_waiting_max;   /* more wait, up to these; 0: 64 */
-    size_t keys_cached_max;   /* API keys kept in memory; 0: 20,000 */
-    int64_t key_fresh_ms;     /* how old a cached verdict on a key may be; 0: 4,000 */
+    int hashes_max;         /* passwords hashed at a time, 64 MiB each; 0: one per core */
+    int hashes_waiting_max; /* more wait, up to these; 0: 64 */
+    size_t keys_cached_max; /* API keys kept in memory; 0: 20,000 */
+    int64_t key_fresh_ms;   /* how old a cached verdict on a key may be; 0: 4,000 */
 };
 
 enum account_role { ACCOUNT_ROLE_MEMBER, ACCOUNT_ROLE_OWNER, ACCOUNT_ROLE_COUNT };

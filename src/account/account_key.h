@@ -8,18 +8,19 @@ enum { ACCOUNT_KEY_BYTES = 8 + 30 + 6 };
 
 struct account_key {
     struct text id, name;
-    struct text hint; /* "weir_sk_Ab3d…9xYz" */
+    struct text hint;                                    /* "weir_sk_Ab3d…9xYz" */
     int64_t created_us, expires_us, used_us, revoked_us; /* 0: not, or never */
 };
 
 /* The secret is in `arena`, and nowhere else: it cannot be shown again. `expires_us` 0: never.
- * Fails: STATUS_INVALID with the field "name" or "expires_us"; STATUS_CONFLICT for too many keys. */
+ * Fails: STATUS_INVALID with the field "name" or "expires_us"; STATUS_CONFLICT for too many keys.
+ */
 MUST_CHECK bool account_key_create(struct account *account, struct text org_id,
                                    struct text project_id, struct text user_id, struct text name,
                                    int64_t expires_us, struct arena *arena, struct account_key *out,
                                    struct text *secret, struct status *st);
-/* Those that are not revoked, newest first, after the row (after_us, after_id); after_id empty: from
- * the start. Owns: in `arena`. */
+/* Those that are not revoked, newest first, after the row (after_us, after_id); after_id empty:
+ * from the start. Owns: in `arena`. */
 MUST_CHECK bool account_key_list(struct account *account, struct text org_id,
                                  struct text project_id, int64_t after_us, struct text after_id,
                                  int64_t limit, struct arena *arena, struct account_key **out,

@@ -1,6 +1,7 @@
-/* account_session: signing in with a password, and the sessions that come of it. A session is a row;
- * the browser has a token of 256 random bits, of which only the SHA-256 is stored, so a session ends
- * the moment its row goes. It ends after 12 hours without use, and 7 days after it began. */
+/* account_session: signing in with a password, and the sessions that come of it. A session is a
+ * row; the browser has a token of 256 random bits, of which only the SHA-256 is stored, so a
+ * session ends the moment its row goes. It ends after 12 hours without use, and 7 days after it
+ * began. */
 #pragma once
 #include "account.h"
 
@@ -18,8 +19,8 @@ struct account_sign_in {
     struct text address, user_agent; /* where it comes from; may be empty; long ones are cut */
 };
 /* The same answer and the same time whether the address or the password is wrong.
- * Fails: STATUS_UNAUTHENTICATED; STATUS_RATE_LIMITED with retry_after_ms after repeated failures, or
- * when too many passwords are being checked; never for ever. */
+ * Fails: STATUS_UNAUTHENTICATED; STATUS_RATE_LIMITED with retry_after_ms after repeated failures,
+ * or when too many passwords are being checked; never for ever. */
 MUST_CHECK bool account_sign_in(struct account *account, const struct account_sign_in *sign_in,
                                 struct account_token *token, struct account_caller *out,
                                 struct status *st);

@@ -34,8 +34,8 @@ MUST_CHECK bool account_user_add(struct account *account, struct text org_id, st
                                  struct id *out, struct status *st);
 MUST_CHECK bool account_user_rename(struct account *account, struct text user_id, struct text name,
                                     struct status *st);
-/* By the person: `current` must be right (STATUS_INVALID with the field "current_password"; throttled
- * like signing in). Ends every session but `keep_session_id`. */
+/* By the person: `current` must be right (STATUS_INVALID with the field "current_password";
+ * throttled like signing in). Ends every session but `keep_session_id`. */
 MUST_CHECK bool account_user_change_password(struct account *account, struct text user_id,
                                              struct text current, struct text fresh,
                                              struct text keep_session_id, struct text address,

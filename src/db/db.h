@@ -17,8 +17,8 @@
  * way to pass another organisation in its place. In PostgreSQL the scope also sets what row-level
  * security checks. A system scope has no `$org`; each use of it is one of enum db_system.
  *
- * Waits: db_query, db_one, db_exec and db_commit suspend the calling fiber; db_begin never does (the
- * connection is taken by the first statement, so a read with one query is one hand-over to a
+ * Waits: db_query, db_one, db_exec and db_commit suspend the calling fiber; db_begin never does
+ * (the connection is taken by the first statement, so a read with one query is one hand-over to a
  * thread). Outside a fiber, on a thread without a loop (commands, start-up, tests), they block it.
  * A transaction belongs to the fiber that began it. Between the statements of a write transaction
  * wait for nothing but the database: it holds the only writer.
@@ -35,13 +35,14 @@ struct db_lock;
 struct embed_file;
 
 struct db_options {
-    struct text url;        /* "sqlite:/path/weir.db" or a plain path; postgres:// is another driver */
-    struct db_lock *lock;   /* the data folder's, already taken by the caller; NULL: db takes it */
-    bool read_only;         /* takes no lock, cannot write; the file must exist */
-    int readers;            /* connections for reading; 0: 4 */
-    int64_t statement_ms;   /* longest time for one statement, with its wait for a connection; 0: 10 s */
-    int64_t queue_max;      /* transactions that may wait for a connection; 0: 10,000 */
-    int64_t size_max;       /* bytes that the file may have; 0: as the disk allows. SQLite only */
+    struct text url; /* "sqlite:/path/weir.db" or a plain path; postgres:// is another driver */
+    struct db_lock *lock; /* the data folder's, already taken by the caller; NULL: db takes it */
+    bool read_only;       /* takes no lock, cannot write; the file must exist */
+    int readers;          /* connections for reading; 0: 4 */
+    int64_t
+        statement_ms;  /* longest time for one statement, with its wait for a connection; 0: 10 s */
+    int64_t queue_max; /* transactions that may wait for a connection; 0: 10,000 */
+    int64_t size_max;  /* bytes that the file may have; 0: as the disk allows. SQLite only */
     const struct embed_file *migrations; /* NULL: those of this program; tests bring their own */
 };
 
@@ -49,7 +50,8 @@ struct db_options {
  * db_migrate or db_schema_check next, before anything else.
  * Owns: the caller closes it, after every transaction has ended.
  * Fails: STATUS_INVALID for a URL that no driver knows; STATUS_CONFLICT when another process holds
- * the data folder; STATUS_SYSTEM for a file that cannot be opened, is read-only or is no database. */
+ * the data folder; STATUS_SYSTEM for a file that cannot be opened, is read-only or is no database.
+ */
 MUST_CHECK bool db_open(const struct db_options *options, struct db **out, struct status *st);
 void db_close(struct db *db);
 AUTO_DEFINE(db, db_close)
@@ -213,8 +215,7 @@ MUST_CHECK bool db_read_one_params(struct db *db, struct db_scope scope, struct 
                                    const struct db_param *params, size_t params_count);
 
 #define DB_PARAMS(...) ((const struct db_param[]){{0}, ##__VA_ARGS__} + 1)
-#define DB_PARAMS_COUNT(...)                                                                       \
-    (ARRAY_LEN(((const struct db_param[]){{0}, ##__VA_ARGS__})) - 1)
+#define DB_PARAMS_COUNT(...) (ARRAY_LEN(((const struct db_param[]){{0}, ##__VA_ARGS__})) - 1)
 
 /* Internal to db and its drivers; read it through db_row_*. */
 struct db_value {

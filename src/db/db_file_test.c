@@ -162,9 +162,11 @@ static void killed_at_random(void **state)
         assert_true(try_open(&st)); /* at once: the lock went with the process */
         assert_true(db_migrate(scratch.db, NULL, &st));
         assert_true(number("SELECT max(n) FROM pair") >= last);
-        assert_int_equal(number("SELECT count(*) - 2 * max(n) FROM pair"), 0); /* no halves, no gaps */
+        assert_int_equal(number("SELECT count(*) - 2 * max(n) FROM pair"),
+                         0); /* no halves, no gaps */
         assert_int_equal(number("SELECT count(*) FROM pragma_integrity_check WHERE "
-                                "integrity_check = 'ok'"), 1);
+                                "integrity_check = 'ok'"),
+                         1);
         db_scratch_script(&scratch, "DELETE FROM pair");
         db_close(TAKE(scratch.db));
     }
@@ -225,8 +227,8 @@ static void read_only_file(void **state)
         assert_int_equal(chmod(path, cases[i].file), 0);
         pid_t child = fork();
         if (child == 0) {
-            if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setgid(65534) != 0 ||
-                                   setuid(65534) != 0))
+            if (geteuid() == 0 &&
+                (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0))
                 _exit(3);
             if (try_open(&st))
                 _exit(2);

@@ -26,7 +26,8 @@ struct db {
     const struct db_driver *driver;
     void *driver_db; /* the driver's own */
     const struct embed_file *migrations;
-    atomic_bool ready; /* db_migrate or db_schema_check has said yes: the tenants' tables are known */
+    atomic_bool
+        ready; /* db_migrate or db_schema_check has said yes: the tenants' tables are known */
 };
 
 struct db_tx {
@@ -51,7 +52,8 @@ struct db_driver {
     /* Several statements in one text, not prepared: for migrations only. */
     bool (*script)(struct db_tx *tx, const char *sql, struct status *st);
     bool (*commit)(struct db_tx *tx, struct status *st);
-    /* Ends the transaction without waiting and frees `tx`, now or when its thread is done with it. */
+    /* Ends the transaction without waiting and frees `tx`, now or when its thread is done with it.
+     */
     void (*discard)(struct db_tx *tx);
     bool (*ping)(struct db *db, int64_t deadline_us, struct status *st);
     /* Waits for the lock under which a schema is changed; it ends with the transaction. */

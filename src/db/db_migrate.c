@@ -11,7 +11,7 @@ enum { MIGRATIONS_MAX = 1000, SHA256_HEX_BYTES = 64 };
 
 struct step {
     int64_t version;
-    struct text name; /* "0001_account" */
+    struct text name;             /* "0001_account" */
     const char *common, *special; /* SQL; special may be NULL */
     char sha256[SHA256_HEX_BYTES + 1];
 };
@@ -94,8 +94,8 @@ static struct step *steps_of(const struct db *db, struct arena *arena, size_t *c
         struct step *last = *count > 0 ? &steps[*count - 1] : NULL;
         if (text_equal(end, TEXT(".sql"))) {
             WEIR_ASSERT(version == (int64_t)*count + 1 && *count < MIGRATIONS_MAX);
-            steps[*count] = (struct step){
-                .version = version, .name = stem, .common = (const char *)file->data};
+            steps[*count] =
+                (struct step){.version = version, .name = stem, .common = (const char *)file->data};
             (*count)++;
         } else if (text_equal(end, special_end)) {
             WEIR_ASSERT(last != NULL && text_equal(last->name, stem));
@@ -123,8 +123,9 @@ static bool applied_count(struct db_tx *tx, const struct step *steps, size_t ste
     if (!tx->db->driver->schema_state(tx, state, st))
         return status_wrap(st, "could not read the schema");
     if (*state == DB_SCHEMA_FOREIGN)
-        return status_fail(st, STATUS_CONFLICT,
-                           "the database holds tables of another program: give weir one of its own");
+        return status_fail(
+            st, STATUS_CONFLICT,
+            "the database holds tables of another program: give weir one of its own");
     if (*state == DB_SCHEMA_OURS && !db_query(tx, arena, &rows, st, applied_sql))
         return status_wrap(st, "could not read which migrations were applied");
     for (size_t i = 0; i < rows.count; i++) {

@@ -9,7 +9,8 @@
 
 #define FILE_OF(name_, sql_) {(name_), (const unsigned char *)(sql_), sizeof(sql_) - 1}
 
-static const struct embed_file first[] = {FILE_OF("0001_one.sql", "CREATE TABLE one (a TEXT);"), {0}};
+static const struct embed_file first[] = {FILE_OF("0001_one.sql", "CREATE TABLE one (a TEXT);"),
+                                          {0}};
 static const struct embed_file second[] = {
     FILE_OF("0001_one.sql", "CREATE TABLE one (a TEXT);"),
     FILE_OF("0002_two.postgres.sql", "this is for another database"),
@@ -18,8 +19,8 @@ static const struct embed_file second[] = {
     {0}};
 static const struct embed_file changed[] = {
     FILE_OF("0001_one.sql", "CREATE TABLE one (a TEXT, b TEXT);"), {0}};
-static const struct embed_file renamed[] = {
-    FILE_OF("0001_eins.sql", "CREATE TABLE one (a TEXT);"), {0}};
+static const struct embed_file renamed[] = {FILE_OF("0001_eins.sql", "CREATE TABLE one (a TEXT);"),
+                                            {0}};
 static const struct embed_file broken[] = {
     FILE_OF("0001_one.sql", "CREATE TABLE one (a TEXT);"),
     FILE_OF("0002_two.sql", "CREATE TABLE two (a TEXT); INSERT INTO nowhere (a) VALUES (1);"),
@@ -90,8 +91,8 @@ static void checking_changes_nothing(void **state)
     db_close(TAKE(scratch.db));
     char url[200];
     snprintf(url, sizeof(url), "%s/weir.db", scratch.folder); /* a plain path will do */
-    assert_true(db_open(&(struct db_options){.url = text_of(url), .migrations = second},
-                        &scratch.db, &st));
+    assert_true(
+        db_open(&(struct db_options){.url = text_of(url), .migrations = second}, &scratch.db, &st));
     assert_true(db_schema_check(scratch.db, &pending, &st));
     assert_int_equal(pending, 1);
     assert_int_equal(number("SELECT count(*) FROM schema_migration"), 1);

@@ -10,15 +10,15 @@ static int set_up(void **state)
 {
     (void)state;
     db_scratch_open(&scratch);
-    db_scratch_script(
-        &scratch,
-        "INSERT INTO organisation (id, name, created_us) VALUES ('org_a', 'A', 1), ('org_b', 'B', 1);"
-        "INSERT INTO project (org_id, id, name, is_default, created_us) VALUES "
-        "('org_a', 'prj_1', 'of a', TRUE, 1), ('org_b', 'prj_1', 'of b', TRUE, 1);"
-        "INSERT INTO app_user (id, email, email_key, name, created_us) VALUES "
-        "('usr_1', 'x@y', 'x@y', 'X', 1);"
-        "INSERT INTO membership (org_id, user_id, role, created_us) VALUES "
-        "('org_a', 'usr_1', 'owner', 1)");
+    db_scratch_script(&scratch,
+                      "INSERT INTO organisation (id, name, created_us) VALUES ('org_a', 'A', 1), "
+                      "('org_b', 'B', 1);"
+                      "INSERT INTO project (org_id, id, name, is_default, created_us) VALUES "
+                      "('org_a', 'prj_1', 'of a', TRUE, 1), ('org_b', 'prj_1', 'of b', TRUE, 1);"
+                      "INSERT INTO app_user (id, email, email_key, name, created_us) VALUES "
+                      "('usr_1', 'x@y', 'x@y', 'X', 1);"
+                      "INSERT INTO membership (org_id, user_id, role, created_us) VALUES "
+                      "('org_a', 'usr_1', 'owner', 1)");
     arena = arena_open(1 * MIB);
     return 0;
 }
@@ -43,7 +43,8 @@ static const struct {
     {"the column looked at, the organisation not named",
      "SELECT name FROM project WHERE org_id = 'org_b'", false},
     {"one table of a join held to it, the other not",
-     "SELECT p.name FROM membership m JOIN project p ON p.id = 'prj_1' WHERE m.org_id = $org", false},
+     "SELECT p.name FROM membership m JOIN project p ON p.id = 'prj_1' WHERE m.org_id = $org",
+     false},
     {"a join through the organisation",
      "SELECT p.name FROM membership m JOIN project p ON p.org_id = m.org_id WHERE m.org_id = $org",
      true},
@@ -55,10 +56,14 @@ static const struct {
     {"an update of all", "UPDATE project SET name = 'z'", false},
     {"a delete of all", "DELETE FROM project", false},
     {"a delete with the organisation beside it", "DELETE FROM project WHERE $org <> ''", false},
-    {"an insert", "INSERT INTO project (org_id, id, name, is_default, created_us) VALUES "
-                  "($org, 'prj_2', 'n', FALSE, 1)", true},
-    {"an insert elsewhere", "INSERT INTO project (org_id, id, name, is_default, created_us) VALUES "
-                            "('org_b', 'prj_2', 'n', FALSE, 1)", false},
+    {"an insert",
+     "INSERT INTO project (org_id, id, name, is_default, created_us) VALUES "
+     "($org, 'prj_2', 'n', FALSE, 1)",
+     true},
+    {"an insert elsewhere",
+     "INSERT INTO project (org_id, id, name, is_default, created_us) VALUES "
+     "('org_b', 'prj_2', 'n', FALSE, 1)",
+     false},
     {"a table of nobody", "SELECT name FROM app_user", true},
     {"no table", "SELECT 1", true},
 };

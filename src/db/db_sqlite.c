@@ -112,8 +112,8 @@ static bool run_job(struct sqlite_job *job, struct status *st)
     struct sqlite_db *db = job->tx->db->driver_db;
     if (job->tx->mode == DB_WRITE && db->read_only)
         return status_fail(st, STATUS_SYSTEM, "the database was opened for reading only");
-    int64_t deadline_us = job->kind == SQLITE_JOB_STATEMENT ? clock_deadline_ms(db->statement_ms)
-                                                            : CLOCK_NEVER;
+    int64_t deadline_us =
+        job->kind == SQLITE_JOB_STATEMENT ? clock_deadline_ms(db->statement_ms) : CLOCK_NEVER;
     return sqlite_pool_run(pool_of(job->tx), job, deadline_us, st);
 }
 

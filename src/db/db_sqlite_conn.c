@@ -226,8 +226,8 @@ static bool stmt_prepare(struct sqlite_conn *conn, struct sqlite_stmt *stmt, con
     memset(conn->saw_org, 0, sizeof(conn->saw_org));
     memset(conn->saw_insert, 0, sizeof(conn->saw_insert));
     const char *rest = NULL;
-    int rc = sqlite3_prepare_v3(conn->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt->handle,
-                                &rest);
+    int rc =
+        sqlite3_prepare_v3(conn->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt->handle, &rest);
     if (rc != SQLITE_OK)
         return sqlite_conn_fail(conn, st);
     if (stmt->handle == NULL || text_trim(text_of(rest)).len > 0)
@@ -327,7 +327,8 @@ static bool stmt_step(struct sqlite_conn *conn, sqlite3_stmt *handle, struct db_
         if (call->arena == NULL)
             continue;
         if (count == DB_ROWS_MAX || arena_over_limit(call->arena))
-            return status_fail(st, STATUS_LIMIT, "the database has more rows than a query may read");
+            return status_fail(st, STATUS_LIMIT,
+                               "the database has more rows than a query may read");
         if (count == room) {
             room = room == 0 ? 4 : room * 4;
             struct db_row *more = ARENA_ARRAY(call->arena, room, struct db_row);

@@ -46,8 +46,8 @@ struct sqlite_stmt {
     int org_index;    /* SQLite's number of $org, 0 for none */
     uint8_t param_of[DB_PARAMS_MAX + 2]; /* SQLite's index → our n, 0 for $org */
     int indexes;
-    bool tenant;    /* touches a table of tenants */
-    bool unscoped;  /* reads one without looking at its organisation */
+    bool tenant;   /* touches a table of tenants */
+    bool unscoped; /* reads one without looking at its organisation */
 };
 
 enum { SQLITE_STMTS_MAX = 256, SQLITE_TABLES_MAX = 128, SQLITE_TABLE_BYTES_MAX = 48 };

@@ -1,7 +1,8 @@
 /* db_sqlite_pool: threads with a connection each, and the queue of those that wait for one.
  * A job goes straight from fiber to thread: under one mutex it takes a free connection or stands in
  * the queue; a connection that comes free takes the next job itself, without asking a loop. The
- * answer comes back by loop_post. So a statement costs two hand-overs, whatever is in front of it. */
+ * answer comes back by loop_post. So a statement costs two hand-overs, whatever is in front of it.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>

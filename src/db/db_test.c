@@ -18,9 +18,10 @@ static int set_up(void **state)
 {
     (void)state;
     db_scratch_open(&scratch);
-    db_scratch_script(&scratch, "CREATE TABLE thing (id TEXT PRIMARY KEY NOT NULL, n BIGINT, "
-                                "t TEXT, b BYTEA, yes BOOLEAN);"
-                                "CREATE TABLE part (thing_id TEXT NOT NULL REFERENCES thing (id));");
+    db_scratch_script(&scratch,
+                      "CREATE TABLE thing (id TEXT PRIMARY KEY NOT NULL, n BIGINT, "
+                      "t TEXT, b BYTEA, yes BOOLEAN);"
+                      "CREATE TABLE part (thing_id TEXT NOT NULL REFERENCES thing (id));");
     arena = arena_open(8 * MIB);
     return 0;
 }
@@ -140,8 +141,8 @@ static void bad_statements(void **state)
         check_case(refused[i].name);
         AUTO(db_tx) struct db_tx *tx = db_begin(scratch.db, SYSTEM, DB_WRITE);
         assert_true(db_exec(tx, NULL, &st, "INSERT INTO thing (id) VALUES ('before')"));
-        assert_false(db_query_params(tx, arena, &rows, &st, refused[i].sql, params,
-                                     refused[i].params));
+        assert_false(
+            db_query_params(tx, arena, &rows, &st, refused[i].sql, params, refused[i].params));
         assert_int_equal(st.code, refused[i].want);
         assert_true(st.text[0] != '\0');
         /* nothing goes any more, and nothing stays */
@@ -169,8 +170,8 @@ static void bad_texts(void **state)
         struct status st = {0};
         struct db_rows rows;
         check_case(texts[i].name);
-        assert_false(db_read(scratch.db, SYSTEM, arena, &rows, &st, "SELECT $1",
-                             db_text(texts[i].text)));
+        assert_false(
+            db_read(scratch.db, SYSTEM, arena, &rows, &st, "SELECT $1", db_text(texts[i].text)));
         assert_int_equal(st.code, STATUS_INVALID);
     }
 }
@@ -183,8 +184,8 @@ static void one_row(void **state)
     put("a", 1);
     put("b", 2);
     AUTO(db_tx) struct db_tx *tx = db_begin(scratch.db, SYSTEM, DB_READ);
-    assert_false(db_one(tx, arena, &row, &st, "SELECT n FROM thing WHERE id = $1",
-                        db_text(TEXT("none"))));
+    assert_false(
+        db_one(tx, arena, &row, &st, "SELECT n FROM thing WHERE id = $1", db_text(TEXT("none"))));
     assert_int_equal(st.code, STATUS_NOT_FOUND);
     assert_true(db_one(tx, arena, &row, &st, "SELECT n FROM thing WHERE id = $1",
                        db_text(TEXT("b")))); /* goes on after "not found" */
@@ -206,11 +207,13 @@ static void changes_are_counted(void **state)
     assert_int_equal(changed, 2);
     assert_true(db_exec(tx, &changed, &st, "UPDATE thing SET n = 0 WHERE id = 'none'"));
     assert_int_equal(changed, 0);
-    assert_true(db_exec(tx, &changed, &st, "INSERT INTO thing (id) VALUES ('a') ON CONFLICT DO "
-                                           "NOTHING"));
+    assert_true(db_exec(tx, &changed, &st,
+                        "INSERT INTO thing (id) VALUES ('a') ON CONFLICT DO "
+                        "NOTHING"));
     assert_int_equal(changed, 0);
     assert_true(db_one(tx, arena, &row, &st,
-                       "UPDATE thing SET n = n * 10 WHERE id = $1 RETURNING n", db_text(TEXT("a"))));
+                       "UPDATE thing SET n = n * 10 WHERE id = $1 RETURNING n",
+                       db_text(TEXT("a"))));
     assert_int_equal(db_row_int(&row, 0), 20);
     assert_true(db_commit(tx, &st));
 }
@@ -260,8 +263,9 @@ static void too_many_rows(void **state)
     (void)state;
     struct status st = {0};
     struct db_rows rows;
-    static const char sql[] = "WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE "
-                              "i < $1) SELECT i FROM c";
+    static const char sql[] =
+        "WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE "
+        "i < $1) SELECT i FROM c";
     assert_true(db_read(scratch.db, SYSTEM, arena, &rows, &st, sql, db_int(DB_ROWS_MAX)));
     assert_int_equal(rows.count, DB_ROWS_MAX);
     assert_int_equal(db_row_int(&rows.row[DB_ROWS_MAX - 1], 0), DB_ROWS_MAX);

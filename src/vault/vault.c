@@ -1,6 +1,6 @@
-/* vault: the rings and what is done with them directly. A ring is immutable; vault_reload puts a new
- * one in its place by one atomic store and keeps the old, which others may still read, until the
- * vault is closed. */
+/* vault: the rings and what is done with them directly. A ring is immutable; vault_reload puts a
+ * new one in its place by one atomic store and keeps the old, which others may still read, until
+ * the vault is closed. */
 #include "vault.h"
 #include <assert.h>
 #include <errno.h>

@@ -28,14 +28,15 @@ enum vault_ring {
 };
 
 struct vault_options {
-    struct text folder;                    /* "$WEIR_DATA/secrets"; made with mode 0700 */
-    struct text files[VAULT_RING_COUNT];   /* WEIR_*_FILE; empty: <folder>/<ring>.keys */
+    struct text folder;                  /* "$WEIR_DATA/secrets"; made with mode 0700 */
+    struct text files[VAULT_RING_COUNT]; /* WEIR_*_FILE; empty: <folder>/<ring>.keys */
     bool create; /* make the rings that are missing. Only for a database that has sealed nothing
                     yet: a new master key in place of a lost one would hide the loss. */
 };
 
-/* Fails: STATUS_NOT_FOUND for a ring that is missing (and not to be made); STATUS_INVALID for a file
- * that is no ring, with its line; STATUS_FORBIDDEN for one that others may read; STATUS_SYSTEM. */
+/* Fails: STATUS_NOT_FOUND for a ring that is missing (and not to be made); STATUS_INVALID for a
+ * file that is no ring, with its line; STATUS_FORBIDDEN for one that others may read;
+ * STATUS_SYSTEM. */
 MUST_CHECK bool vault_open(const struct vault_options *options, struct vault **out,
                            struct status *st);
 void vault_close(struct vault *vault); /* after every vault_key was released */

@@ -12,8 +12,8 @@
 enum {
     VAULT_KEY_BYTES = 32,
     RING_KEYS_MAX = 32,
-    KEY_VERSIONS_MAX = 16,     /* of one organisation or person */
-    KEYS_CACHED_MAX = 2048,    /* unwrapped sets of them */
+    KEY_VERSIONS_MAX = 16,  /* of one organisation or person */
+    KEYS_CACHED_MAX = 2048, /* unwrapped sets of them */
     SLOTS_MAX = 2 * KEYS_CACHED_MAX
 };
 
@@ -28,20 +28,20 @@ struct ring {
     size_t count; /* keys[count - 1] is the newest */
     struct ring_key keys[RING_KEYS_MAX];
     crypto_auth_hmacsha256_state hmac[RING_KEYS_MAX]; /* begun with the key, to be copied */
-    struct ring *retired; /* the one before that was replaced */
+    struct ring *retired;                             /* the one before that was replaced */
 };
 
 /* A set of unwrapped keys. */
 struct vault_key {
     struct vault *vault;
-    char name[2 * 64 + 2];    /* "org_…" or "org_…/usr_…"; empty: the master ring */
-    size_t count;             /* newest last */
+    char name[2 * 64 + 2]; /* "org_…" or "org_…/usr_…"; empty: the master ring */
+    size_t count;          /* newest last */
     uint32_t ids[KEY_VERSIONS_MAX];
     uint8_t *bytes[KEY_VERSIONS_MAX]; /* slots of the vault's locked memory, or into the ring */
-    int refs;                 /* under the mutex, as what follows */
-    bool cached;              /* in the table: may be handed out again */
+    int refs;                         /* under the mutex, as what follows */
+    bool cached;                      /* in the table: may be handed out again */
     int64_t fresh_until_us;
-    struct vault_key *next;   /* of the same hash */
+    struct vault_key *next; /* of the same hash */
     struct vault_key *older, *newer;
 };
 

@@ -2,7 +2,8 @@
  * those in use unwrapped, each for a minute, so that a key that was erased is soon gone everywhere.
  *
  * The bytes of all unwrapped keys lie in one locked piece of memory, cut into slots. A set of keys
- * (struct vault_key) is counted by its users and wiped when it is neither in the table nor in use. */
+ * (struct vault_key) is counted by its users and wiped when it is neither in the table nor in use.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,13 +42,15 @@ static void key_drop(struct vault_key *key);
 static void key_detach(struct vault_key *key);
 static bool key_load(struct vault *vault, struct db *db, struct text org_id, struct text user_id,
                      struct vault_key *key, struct status *st);
-static bool rows_unwrap(const struct vault_key *parent, struct vault_place place, struct text prefix,
-                        const struct db_rows *rows, struct vault_key *key, struct status *st);
+static bool rows_unwrap(const struct vault_key *parent, struct vault_place place,
+                        struct text prefix, const struct db_rows *rows, struct vault_key *key,
+                        struct status *st);
 static bool master_key(struct vault *vault, struct vault_key *key);
 static bool unwrap(const struct vault_key *parent, struct vault_place place, struct text wrapped,
                    uint8_t out[VAULT_KEY_BYTES], struct status *st);
 static void wrap(const struct vault_key *parent, struct vault_place place,
-                 const uint8_t key[VAULT_KEY_BYTES], uint8_t blob[VAULT_KEY_BYTES + VAULT_SEAL_BYTES]);
+                 const uint8_t key[VAULT_KEY_BYTES],
+                 uint8_t blob[VAULT_KEY_BYTES + VAULT_SEAL_BYTES]);
 static bool org_key_in(struct vault *vault, struct db_tx *tx, struct text org_id,
                        struct vault_key *key, struct status *st);
 
@@ -171,10 +174,10 @@ bool vault_org_key_make(struct vault *vault, struct db_tx *tx, struct text org_i
     sodium_memzero(fresh, sizeof(fresh));
     int64_t now_us = clock_wall_us();
     bool system = db_tx_scope(tx).system != DB_SYSTEM_NONE;
-    bool ok = system ? db_exec(tx, NULL, st, org_insert_system_sql, db_blob(blob, sizeof(blob)),
-                               db_int(now_us), db_text(org_id))
-                     : db_exec(tx, NULL, st, org_insert_sql, db_blob(blob, sizeof(blob)),
-                               db_int(now_us));
+    bool ok =
+        system ? db_exec(tx, NULL, st, org_insert_system_sql, db_blob(blob, sizeof(blob)),
+                         db_int(now_us), db_text(org_id))
+               : db_exec(tx, NULL, st, org_insert_sql, db_blob(blob, sizeof(blob)), db_int(now_us));
     return ok || status_wrap(st, "could not make the key of %.*s", TEXT_ARG(org_id));
 }
 
@@ -218,8 +221,7 @@ static bool key_load(struct vault *vault, struct db *db, struct text org_id, str
                                 TEXT_NONE};
     struct vault_key master = {.vault = vault};
     if (!of_user)
-        return master_key(vault, &master) &&
-               rows_unwrap(&master, place, TEXT_NONE, &rows, key, st);
+        return master_key(vault, &master) && rows_unwrap(&master, place, TEXT_NONE, &rows, key, st);
     AUTO(vault_key) struct vault_key *org = NULL;
     return vault_key_take(vault, db, org_id, TEXT_NONE, &org, st) &&
            rows_unwrap(org, place, user_id, &rows, key, st);
@@ -241,8 +243,9 @@ static bool org_key_in(struct vault *vault, struct db_tx *tx, struct text org_id
 }
 
 /* Rows (version, wrapped) into `key`. The row's place is its version, behind the user's id. */
-static bool rows_unwrap(const struct vault_key *parent, struct vault_place place, struct text prefix,
-                        const struct db_rows *rows, struct vault_key *key, struct status *st)
+static bool rows_unwrap(const struct vault_key *parent, struct vault_place place,
+                        struct text prefix, const struct db_rows *rows, struct vault_key *key,
+                        struct status *st)
 {
     uint8_t bytes[VAULT_KEY_BYTES];
     if (rows->count == 0)
@@ -276,7 +279,8 @@ static bool master_key(struct vault *vault, struct vault_key *key)
 }
 
 static void wrap(const struct vault_key *parent, struct vault_place place,
-                 const uint8_t key[VAULT_KEY_BYTES], uint8_t blob[VAULT_KEY_BYTES + VAULT_SEAL_BYTES])
+                 const uint8_t key[VAULT_KEY_BYTES],
+                 uint8_t blob[VAULT_KEY_BYTES + VAULT_SEAL_BYTES])
 {
     struct text plain = {(const char *)key, VAULT_KEY_BYTES};
     seal_with(parent->bytes[parent->count - 1], parent->ids[parent->count - 1], place, plain, blob);

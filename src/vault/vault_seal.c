@@ -54,9 +54,9 @@ bool open_with(const uint8_t key[VAULT_KEY_BYTES], struct vault_place place, str
     WEIR_ASSERT(blob.len >= VAULT_SEAL_BYTES);
     const uint8_t *head = (const uint8_t *)blob.at, *nonce = head + HEAD_BYTES;
     size_t about_len = authenticated(head, place, about);
-    return crypto_aead_xchacha20poly1305_ietf_decrypt(
-               plain, NULL, NULL, nonce + NONCE_BYTES, blob.len - HEAD_BYTES - NONCE_BYTES, about,
-               about_len, nonce, key) == 0;
+    return crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, nonce + NONCE_BYTES,
+                                                      blob.len - HEAD_BYTES - NONCE_BYTES, about,
+                                                      about_len, nonce, key) == 0;
 }
 
 static size_t authenticated(const uint8_t *head, struct vault_place place, uint8_t *out)
