@@ -72,7 +72,7 @@ struct json_at json_at_root(json_t *root)
 bool json_get_text(const struct json_at *at, const char *key, enum json_need need,
                    size_t bytes_max, struct text *out, struct status *st)
 {
-    json_t *value;
+    json_t *value = NULL;
     if (!get(at, key, need, &value, st))
         return false;
     if (value == NULL)
@@ -88,7 +88,7 @@ bool json_get_text(const struct json_at *at, const char *key, enum json_need nee
 bool json_get_int(const struct json_at *at, const char *key, enum json_need need, int64_t min,
                   int64_t max, int64_t *out, struct status *st)
 {
-    json_t *value;
+    json_t *value = NULL;
     int64_t integer;
     if (!get(at, key, need, &value, st))
         return false;
@@ -108,7 +108,7 @@ bool json_get_int(const struct json_at *at, const char *key, enum json_need need
 bool json_get_number(const struct json_at *at, const char *key, enum json_need need, double min,
                      double max, double *out, struct status *st)
 {
-    json_t *value;
+    json_t *value = NULL;
     if (!get(at, key, need, &value, st))
         return false;
     if (value == NULL)
@@ -123,7 +123,7 @@ bool json_get_number(const struct json_at *at, const char *key, enum json_need n
 bool json_get_bool(const struct json_at *at, const char *key, enum json_need need, bool *out,
                    struct status *st)
 {
-    json_t *value;
+    json_t *value = NULL;
     if (!get(at, key, need, &value, st))
         return false;
     if (value == NULL)
@@ -137,7 +137,7 @@ bool json_get_bool(const struct json_at *at, const char *key, enum json_need nee
 bool json_get_choice(const struct json_at *at, const char *key, enum json_need need,
                      const char *const *choices, size_t *out, struct status *st)
 {
-    json_t *value;
+    json_t *value = NULL;
     if (!get(at, key, need, &value, st))
         return false;
     if (value == NULL)
@@ -155,7 +155,7 @@ bool json_get_choice(const struct json_at *at, const char *key, enum json_need n
 bool json_get_object(const struct json_at *at, const char *key, enum json_need need,
                      struct json_at *out, struct status *st)
 {
-    json_t *value;
+    json_t *value = NULL;
     if (!get(at, key, need, &value, st))
         return false;
     if (value != NULL && !json_is_object(value))
@@ -167,7 +167,7 @@ bool json_get_object(const struct json_at *at, const char *key, enum json_need n
 bool json_get_array(const struct json_at *at, const char *key, enum json_need need,
                     size_t items_max, struct json_at *out, struct status *st)
 {
-    json_t *value;
+    json_t *value = NULL;
     if (!get(at, key, need, &value, st))
         return false;
     if (value != NULL && !json_is_array(value))
@@ -224,7 +224,7 @@ bool json_item_text(const struct json_at *array, size_t index, size_t bytes_max,
 bool json_only(const struct json_at *at, const char *const *keys, struct status *st)
 {
     const char *key;
-    json_t *value;
+    json_t *value = NULL;
     json_object_foreach(at->value, key, value)
     {
         size_t i = 0;

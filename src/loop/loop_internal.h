@@ -19,6 +19,13 @@ enum {
     WAIT_RESUME = 1 << 2, /* fiber_resume: what it waits for inside src/loop has happened */
 };
 
+/* A fiber waits in one list at most, so its place there is in the fiber. */
+struct wait_list_node {
+    struct fiber *fiber;
+    struct wait_list_node *before, *next;
+    bool woken; /* and out of the list */
+};
+
 struct fiber {
     struct fiber_context context;
     struct loop *loop;
@@ -38,6 +45,7 @@ struct fiber {
     struct arena *arena;
     const struct log_scope *scope;
     struct fiber *joiner;
+    struct wait_list_node list_node;
     void *fake_stack; /* of the address sanitizer */
     void *tsan_fiber;
 };

@@ -1,30 +1,25 @@
 #include "fiber.h"
-#include "status.h"
-
-/* On the stack of the waiting fiber. */
-struct wait_list_node {
-    struct fiber *fiber;
-    struct wait_list_node *before, *next;
-    bool woken; /* and out of the list */
-};
+#include "loop_internal.h"
 
 static void node_remove(struct wait_list *list, struct wait_list_node *node);
 
 bool wait_list_wait(struct wait_list *list, int64_t deadline_us, struct status *st)
 {
-    struct wait_list_node node = {.fiber = fiber_current(), .before = list->last};
-    WEIR_ASSERT(node.fiber != NULL);
+    struct fiber *self = fiber_current();
+    WEIR_ASSERT(self != NULL);
+    struct wait_list_node *node = &self->list_node;
+    *node = (struct wait_list_node){.fiber = self, .before = list->last};
     if (list->last != NULL)
-        list->last->next = &node;
+        list->last->next = node;
     else
-        list->first = &node;
-    list->last = &node;
+        list->first = node;
+    list->last = node;
     bool ok = true;
-    while (!node.woken && ok)
+    while (!node->woken && ok)
         ok = fiber_wait(deadline_us, st);
-    if (!node.woken)
-        node_remove(list, &node);
-    return node.woken; /* who was woken must say so, or the wake would be lost to the others */
+    if (!node->woken)
+        node_remove(list, node);
+    return node->woken; /* who was woken must say so, or the wake would be lost to the others */
 }
 
 bool wait_list_wake_one(struct wait_list *list)
