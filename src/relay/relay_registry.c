@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "fiber.h"
 #include "log.h"
+#include "rand.h"
 
 enum { SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024, WATCH_MS = 1000 };
 
@@ -246,7 +247,11 @@ static struct relay_target *local_target(struct relay_registry *registry,
         hash = (hash ^ (uint8_t)key.at[i]) * UINT64_C(0x100000001b3);
     struct text url = arena_format(out->arena, "unix:%s/m-%016llx.sock", registry->run_folder,
                                    (unsigned long long)hash);
-    struct relay_target *target = target_get(before, out, key, url, TEXT(""), true);
+    /* By it weir-infer knows its front. Drawn anew with each target, stored nowhere. */
+    struct text token = arena_format(out->arena, "Bearer %016llx%016llx",
+                                     (unsigned long long)rand_u64(),
+                                     (unsigned long long)rand_u64());
+    struct relay_target *target = target_get(before, out, key, url, token, true);
     if (!row->enabled)
         relay_target_set_phase(target, RELAY_PHASE_STOPPED, -1, TEXT(""));
     else if (!registry->local_served)

@@ -1,0 +1,502 @@
+#include "relay_call.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "clock.h"
+#include "fiber.h"
+#include "http_client.h"
+#include "loop.h"
+#include "rand.h"
+
+enum {
+    CONNECT_MS = 5000,
+    FIRST_BYTE_MS = 60000,        /* of a stream */
+    FIRST_BYTE_WHOLE_MS = 600000, /* of an answer that comes as a whole, after all its work */
+    FIRST_BYTE_LOCAL_MS = 600000, /* its queue is ours, and says no by itself */
+    IDLE_MS = 30000,
+    IDLE_LOCAL_MS = 120000,
+    STREAM_MAX_MS = 15 * 60 * 1000,
+    LOCAL_WAIT_MS = 60000,
+    LOCAL_POLL_MS = 20,
+    RETRY_MS = 100,           /* doubled each time, and half of it by chance */
+    RETRY_AFTER_MS_MAX = 2000, /* a longer Retry-After is the client's to wait for */
+    ERROR_BODY_BYTES_MAX = 64 * 1024,
+    BODY_BYTES_MAX = 32 * 1024 * 1024,
+    HEADERS_MAX = 8,
+};
+
+/* The connections of one worker to one target. */
+struct origin {
+    struct relay_target *target;
+    struct http_origin *origin;
+};
+
+struct relay_worker {
+    struct relay_worker_options options;
+    struct loop *loop;
+    struct http_client *client;
+    struct relay_snapshot *snapshot;
+    struct origin *origins;
+    size_t origins_count, origins_size;
+};
+
+struct relay_call {
+    struct relay_worker *worker;
+    struct relay_snapshot *snapshot;
+    const struct relay_model *model; /* in the snapshot */
+    struct arena *arena;
+    struct http_response *response;
+    int64_t opened_us, head_us;
+    int retries;
+    bool admitted; /* the target waits to hear how it went */
+    bool settled;
+    struct text body;
+    struct relay_chunk chunk;
+    struct status st; /* of work done on a thread of the pool */
+    bool ok;
+};
+
+static void origins_sweep(struct relay_worker *worker);
+static bool origin_get(struct relay_worker *worker, struct relay_target *target,
+                       struct http_origin **out, struct status *st);
+static bool find(struct relay_worker *worker, struct text id, const struct relay_model **out,
+                 char *code, struct status *st);
+static bool wait_ready(struct relay_worker *worker, const struct relay_model *model,
+                       int64_t deadline_us, struct status *st);
+static bool deliver(struct relay_call *call, const struct relay_call_options *options,
+                    struct text body, struct status *st);
+static bool attempt(struct relay_call *call, const struct relay_call_options *options,
+                    struct text body, bool *again, int64_t *after_ms, struct status *st);
+static bool refused(struct relay_call *call, const struct relay_call_options *options, bool *again,
+                    int64_t *after_ms, struct status *st);
+static bool content_type_is(const struct http_response *response, struct text type);
+static void set_code(const struct relay_call_options *options, struct text code);
+static void read_body_chunk(void *arg);
+
+struct relay_worker *relay_worker_open(struct loop *loop,
+                                       const struct relay_worker_options *options)
+{
+    struct relay_worker *worker = calloc(1, sizeof(*worker));
+    WEIR_ASSERT(worker != NULL);
+    worker->options = *options;
+    if (worker->options.stream_max_ms == 0)
+        worker->options.stream_max_ms = STREAM_MAX_MS;
+    if (worker->options.local_wait_ms == 0)
+        worker->options.local_wait_ms = LOCAL_WAIT_MS;
+    worker->loop = loop;
+    worker->client = http_client_open(loop, &(struct http_client_options){0});
+    worker->snapshot = relay_registry_take(options->registry);
+    return worker;
+}
+
+void relay_worker_close(struct relay_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    for (size_t i = 0; i < worker->origins_count; i++) {
+        http_origin_close(worker->origins[i].origin);
+        relay_target_release(worker->origins[i].target);
+    }
+    free(worker->origins);
+    http_client_close(worker->client);
+    relay_snapshot_release(worker->snapshot);
+    free(worker);
+}
+
+const struct relay_snapshot *relay_worker_models(struct relay_worker *worker)
+{
+    if (worker->snapshot->version != relay_registry_version(worker->options.registry)) {
+        struct relay_snapshot *fresh = relay_registry_take(worker->options.registry);
+        relay_snapshot_release(worker->snapshot);
+        worker->snapshot = fresh;
+        origins_sweep(worker);
+    }
+    return worker->snapshot;
+}
+
+bool relay_call_open(struct relay_worker *worker, const struct relay_call_options *options,
+                     struct relay_call **out, struct status *st)
+{
+    const struct relay_model *model;
+    if (options->error_code != NULL)
+        options->error_code[0] = '\0';
+    if (!find(worker, options->request->model, &model, options->error_code, st) ||
+        (model->local && !relay_request_for_local(options->request, st)))
+        return false;
+    struct relay_call *call = ARENA_NEW(options->arena, struct relay_call);
+    call->worker = worker;
+    call->snapshot = relay_snapshot_take(worker->snapshot);
+    call->model = model;
+    call->arena = options->arena;
+    call->opened_us = clock_mono_us();
+    struct text body = relay_request_body(options->request, model->upstream_model, model->local,
+                                          options->arena);
+    if (!deliver(call, options, body, st)) {
+        relay_call_settle(call,
+                          st->code == STATUS_INVALID || st->code == STATUS_RATE_LIMITED ||
+                                  st->code == STATUS_TOO_LARGE
+                              ? RELAY_ENDING_REFUSED
+                              : relay_call_ending_of(st),
+                          NULL);
+        relay_call_close(call);
+        return false;
+    }
+    *out = call;
+    return true;
+}
+
+bool relay_call_check(struct relay_worker *worker, struct text id, struct status *st)
+{
+    const struct relay_model *model;
+    return find(worker, id, &model, NULL, st) && wait_ready(worker, model, 0, st);
+}
+
+bool relay_call_read(struct relay_call *call, struct text *piece, struct status *st)
+{
+    return http_response_read(call->response, piece, st);
+}
+
+bool relay_call_body(struct relay_call *call, struct text *body, struct relay_chunk *chunk,
+                     struct status *st)
+{
+    if (!http_response_body(call->response, BODY_BYTES_MAX, call->arena, &call->body, st)) {
+        if (st->code == STATUS_TOO_LARGE)
+            st->code = STATUS_UPSTREAM;
+        return false;
+    }
+    if (call->body.len <= RELAY_REQUEST_INLINE_BYTES)
+        read_body_chunk(call);
+    else if (!offload(read_body_chunk, call, st))
+        return false;
+    if (!call->ok) {
+        *st = call->st;
+        return status_wrap(st, "the upstream's answer is broken");
+    }
+    if (call->chunk.is_error || call->chunk.choices.raw.at == NULL)
+        return status_fail(st, STATUS_UPSTREAM, "the upstream's answer has no choices");
+    *body = call->body;
+    *chunk = call->chunk;
+    return true;
+}
+
+struct text relay_call_model(const struct relay_call *call)
+{
+    return call->model->id;
+}
+
+int64_t relay_call_head_us(const struct relay_call *call)
+{
+    return call->head_us - call->opened_us;
+}
+
+void relay_call_settle(struct relay_call *call, enum relay_ending ending,
+                       const struct relay_usage *usage)
+{
+    WEIR_ASSERT(!call->settled);
+    call->settled = true;
+    if (call->admitted) {
+        call->admitted = false;
+        if (ending == RELAY_ENDING_UPSTREAM || ending == RELAY_ENDING_TIMEOUT)
+            relay_target_failed(call->model->target, TEXT("the last answer broke off"));
+        else if (ending == RELAY_ENDING_LEFT || ending == RELAY_ENDING_STOPPED)
+            relay_target_left(call->model->target);
+        else
+            relay_target_succeeded(call->model->target);
+    }
+    if (call->worker->options.metrics == NULL)
+        return;
+    struct relay_record record = {
+        .model = call->model->id,
+        .ending = ending,
+        .first_us = call->head_us == 0 ? -1 : call->head_us - call->opened_us,
+        .duration_us = clock_mono_us() - call->opened_us,
+        .retries = call->retries,
+    };
+    if (usage != NULL)
+        record.usage = *usage;
+    relay_metrics_record(call->worker->options.metrics, &record);
+}
+
+enum relay_ending relay_call_ending_of(const struct status *st)
+{
+    if (st->code == STATUS_CANCELLED || st->code == STATUS_LIMIT || st->code == STATUS_CLOSED)
+        return RELAY_ENDING_LEFT;
+    return st->code == STATUS_TIMEOUT ? RELAY_ENDING_TIMEOUT : RELAY_ENDING_UPSTREAM;
+}
+
+void relay_call_close(struct relay_call *call)
+{
+    if (call == NULL)
+        return;
+    if (!call->settled)
+        relay_call_settle(call, RELAY_ENDING_LEFT, NULL);
+    http_response_close(call->response);
+    call->response = NULL;
+    relay_snapshot_release(call->snapshot);
+    call->snapshot = NULL;
+}
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+/* Closes the connections to what no row names any more. */
+static void origins_sweep(struct relay_worker *worker)
+{
+    const struct relay_snapshot *models = worker->snapshot;
+    size_t kept = 0;
+    for (size_t i = 0; i < worker->origins_count; i++) {
+        struct origin *origin = &worker->origins[i];
+        bool used = false;
+        for (size_t m = 0; m < models->models_count && !used; m++)
+            used = models->models[m].target == origin->target;
+        for (size_t u = 0; u < models->upstreams_count && !used; u++)
+            used = models->upstreams[u].target == origin->target;
+        if (used) {
+            worker->origins[kept++] = *origin;
+            continue;
+        }
+        http_origin_close(origin->origin);
+        relay_target_release(origin->target);
+    }
+    worker->origins_count = kept;
+}
+
+static bool origin_get(struct relay_worker *worker, struct relay_target *target,
+                       struct http_origin **out, struct status *st)
+{
+    for (size_t i = 0; i < worker->origins_count; i++)
+        if (worker->origins[i].target == target) {
+            *out = worker->origins[i].origin;
+            return true;
+        }
+    struct http_origin_options options = {
+        .url = relay_target_url(target),
+        .tls = worker->options.tls,
+    };
+    if (!http_origin_open(worker->client, &options, out, st))
+        return status_wrap(st, "could not use the upstream's address");
+    if (worker->origins_count == worker->origins_size) {
+        worker->origins_size = worker->origins_size == 0 ? 8 : 2 * worker->origins_size;
+        worker->origins =
+            realloc(worker->origins, worker->origins_size * sizeof(*worker->origins));
+        WEIR_ASSERT(worker->origins != NULL);
+    }
+    worker->origins[worker->origins_count++] = (struct origin){relay_target_take(target), *out};
+    return true;
+}
+
+/* --- admission -------------------------------------------------------------------------------- */
+
+static bool find(struct relay_worker *worker, struct text id, const struct relay_model **out,
+                 char *code, struct status *st)
+{
+    const struct relay_model *model = relay_snapshot_model(relay_worker_models(worker), id);
+    if (model != NULL && model->usable) {
+        *out = model;
+        return true;
+    }
+    if (code != NULL)
+        (void)snprintf(code, RELAY_CODE_BYTES, "model_not_found");
+    return status_fail_field(st, STATUS_NOT_FOUND, "model",
+                             "the model '%.*s' does not exist; GET /v1/models lists those that do",
+                             (int)text_utf8_whole(text_take(id, 100)), id.at);
+}
+
+/* A local model may be loading, or coming back after a crash: its requests wait for it. */
+static bool wait_ready(struct relay_worker *worker, const struct relay_model *model,
+                       int64_t deadline_us, struct status *st)
+{
+    char reason[RELAY_TARGET_REASON_BYTES];
+    int percent;
+    (void)worker;
+    for (;;) {
+        enum relay_phase phase = relay_target_phase(model->target, &percent, reason);
+        if (phase == RELAY_PHASE_READY || !model->local)
+            return true;
+        if (phase != RELAY_PHASE_LOADING || clock_mono_us() >= deadline_us) {
+            (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' is %s%s%s",
+                              TEXT_ARG(model->id),
+                              phase == RELAY_PHASE_LOADING ? "still loading"
+                                                           : relay_phase_name(phase),
+                              reason[0] == '\0' ? "" : ": ", reason);
+            st->retry_after_ms = 5000;
+            return false;
+        }
+        if (!loop_sleep(clock_deadline_ms(LOCAL_POLL_MS), st))
+            return false;
+    }
+}
+
+/* --- delivery --------------------------------------------------------------------------------- */
+
+static bool deliver(struct relay_call *call, const struct relay_call_options *options,
+                    struct text body, struct status *st)
+{
+    struct relay_worker *worker = call->worker;
+    int64_t wait_until_us =
+        options->no_wait ? 0 : clock_deadline_ms(worker->options.local_wait_ms);
+    for (;;) {
+        bool again = false;
+        int64_t after_ms = 0;
+        if (!wait_ready(worker, call->model, wait_until_us, st) ||
+            !relay_target_admit(call->model->target, st))
+            return false;
+        call->admitted = true;
+        if (attempt(call, options, body, &again, &after_ms, st))
+            return true;
+        http_response_close(call->response);
+        call->response = NULL;
+        call->admitted = false;
+        if (st->code == STATUS_CANCELLED || st->code == STATUS_LIMIT)
+            relay_target_left(call->model->target);
+        else if (st->code == STATUS_UPSTREAM || st->code == STATUS_UNAVAILABLE ||
+                 st->code == STATUS_TIMEOUT)
+            relay_target_failed(call->model->target, status_text(st));
+        else
+            relay_target_succeeded(call->model->target);
+        if (!again || call->retries == RELAY_RETRIES_MAX)
+            return false;
+        int64_t pause_ms = (int64_t)RETRY_MS << call->retries;
+        pause_ms = pause_ms / 2 + (int64_t)rand_below((uint64_t)pause_ms / 2 + 1);
+        call->retries++;
+        if (!loop_sleep(clock_deadline_ms(after_ms > pause_ms ? after_ms : pause_ms), st))
+            return false;
+    }
+}
+
+/* Makes the call once. `*again` tells whether it may be made once more: nothing of an answer was
+ * seen, and waiting longer would not have helped. */
+static bool attempt(struct relay_call *call, const struct relay_call_options *options,
+                    struct text body, bool *again, int64_t *after_ms, struct status *st)
+{
+    const struct relay_request *request = options->request;
+    struct relay_target *target = call->model->target;
+    struct text authorization = relay_target_authorization(target);
+    struct http_header headers[HEADERS_MAX];
+    size_t count = 0;
+    headers[count++] = (struct http_header){TEXT("content-type"), TEXT("application/json")};
+    headers[count++] = (struct http_header){
+        TEXT("accept"), request->stream ? TEXT("text/event-stream") : TEXT("application/json")};
+    headers[count++] = (struct http_header){TEXT("x-request-id"), options->request_id};
+    if (options->trace_parent.len > 0)
+        headers[count++] = (struct http_header){TEXT("traceparent"), options->trace_parent};
+    if (authorization.len > 0)
+        headers[count++] = (struct http_header){TEXT("authorization"), authorization};
+    if (call->model->local)
+        headers[count++] = (struct http_header){TEXT("x-weir-tenant"), options->org_id};
+    bool local = call->model->local;
+    struct http_call http = {
+        .method = TEXT("POST"),
+        .target = local ? TEXT("/v1/chat/completions") : TEXT("/chat/completions"),
+        .headers = {headers, count},
+        .body = body,
+        .connect_ms = CONNECT_MS,
+        .first_byte_ms = local            ? FIRST_BYTE_LOCAL_MS
+                         : request->stream ? FIRST_BYTE_MS
+                                           : FIRST_BYTE_WHOLE_MS,
+        .idle_ms = local ? IDLE_LOCAL_MS : IDLE_MS,
+        .total_ms = call->worker->options.stream_max_ms,
+    };
+    if (!origin_get(call->worker, target, &http.origin, st))
+        return false;
+    if (!http_client_call(call->worker->client, &http, call->arena, &call->response, st)) {
+        call->response = NULL;
+        *again = st->code == STATUS_UNAVAILABLE || st->code == STATUS_UPSTREAM;
+        return status_wrap(st, "could not reach the model '%.*s'", TEXT_ARG(call->model->id));
+    }
+    if (call->response->http_status != 200)
+        return refused(call, options, again, after_ms, st);
+    if (!content_type_is(call->response,
+                         request->stream ? TEXT("text/event-stream") : TEXT("application/json")))
+        return status_fail(st, STATUS_UPSTREAM, "the upstream did not answer in %s",
+                           request->stream ? "an event stream" : "JSON");
+    call->head_us = clock_mono_us();
+    return true;
+}
+
+static int64_t retry_after_ms(const struct http_response *response)
+{
+    int64_t seconds;
+    if (!text_to_i64(http_header_get(response->headers, TEXT("retry-after")), &seconds) ||
+        seconds < 0 || seconds > 86400)
+        return 0;
+    return seconds * 1000;
+}
+
+/* An answer that says no: what of it is the caller's to know, and whether to ask again. */
+static bool refused(struct relay_call *call, const struct relay_call_options *options, bool *again,
+                    int64_t *after_ms, struct status *st)
+{
+    int http_status = call->response->http_status;
+    struct text body = TEXT(""), message = TEXT(""), param = TEXT(""), code = TEXT("");
+    struct relay_json_value root, error;
+    struct status ignored = {0};
+    *after_ms = retry_after_ms(call->response);
+    if (!http_response_body(call->response, ERROR_BODY_BYTES_MAX, call->arena, &body, &ignored) &&
+        (ignored.code == STATUS_CANCELLED || ignored.code == STATUS_LIMIT)) {
+        *st = ignored;
+        return false;
+    }
+    if (relay_json_check(body, &root, &ignored) &&
+        relay_json_member(root, TEXT("error"), &error))
+        relay_chunk_error(error, call->arena, &message, &param, &code);
+    message = text_take(message, STATUS_TEXT_BYTES_MAX - 1);
+    switch (http_status) {
+    case 400:
+    case 409:
+    case 422:
+    case 413:
+        set_code(options, code);
+        if (message.len == 0)
+            message = TEXT("the upstream refused the request");
+        if (http_status == 413)
+            return status_fail(st, STATUS_TOO_LARGE, "%.*s", TEXT_ARG(message));
+        if (param.len == 0)
+            return status_fail(st, STATUS_INVALID, "%.*s", TEXT_ARG(message));
+        char field[STATUS_FIELD_BYTES_MAX];
+        (void)snprintf(field, sizeof(field), "%.*s", TEXT_ARG(param));
+        return status_fail_field(st, STATUS_INVALID, field, "%.*s", TEXT_ARG(message));
+    case 429:
+        *again = !call->model->local && *after_ms <= RETRY_AFTER_MS_MAX;
+        (void)status_fail(st, STATUS_RATE_LIMITED, "the model '%.*s' is busy: %.*s",
+                          TEXT_ARG(call->model->id),
+                          TEXT_ARG(message.len > 0 ? message : TEXT("come back later")));
+        st->retry_after_ms = *after_ms > 0 ? *after_ms : 1000;
+        return false;
+    case 502:
+    case 503:
+    case 504:
+    case 529:
+        *again = http_status != 504 && *after_ms <= RETRY_AFTER_MS_MAX;
+        (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' is not available now (%d)",
+                          TEXT_ARG(call->model->id), http_status);
+        st->retry_after_ms = *after_ms > 0 ? *after_ms : 2000;
+        return false;
+    case 401:
+    case 403: /* its words may quote the key: they stay here */
+        return status_fail(st, STATUS_UPSTREAM,
+                           "the upstream refused the key that Weir has for it (%d)", http_status);
+    default:
+        return status_fail(st, STATUS_UPSTREAM, "the upstream answered with %d", http_status);
+    }
+}
+
+static bool content_type_is(const struct http_response *response, struct text type)
+{
+    struct text value = http_header_get(response->headers, TEXT("content-type"));
+    struct text essence = text_trim(text_take(value, text_find_byte(value, ';')));
+    return text_equal_nocase(essence, type);
+}
+
+static void set_code(const struct relay_call_options *options, struct text code)
+{
+    if (options->error_code != NULL)
+        (void)snprintf(options->error_code, RELAY_CODE_BYTES, "%.*s",
+                       TEXT_ARG(text_take(code, RELAY_CODE_BYTES - 1)));
+}
+
+/* On the loop or, for a long one, on a thread of the pool. */
+static void read_body_chunk(void *arg)
+{
+    struct relay_call *call = arg;
+    call->ok = relay_chunk_read(call->body, &call->chunk, &call->st);
+}

@@ -1,0 +1,34 @@
+/* relay_local: the processes of local models. One supervisor per server, on one loop, keeps a
+ * weir-infer child for every enabled local model: starts it, watches it load, starts it again when
+ * it ends (at once the first time, then after a pause that doubles up to half a minute), stops it
+ * when its model is disabled or removed.
+ *
+ * A child is called so:
+ *     weir-infer --model=/x/y.gguf --name=ID --listen=unix:/…/run/m-….sock
+ *                --token-file=/…/run/m-….token [--context=N]
+ * Its token is in that file (0600), never in its arguments. GET /readyz on its socket answers 200
+ * once the model is loaded, before that 503 with {"progress":0.4} where it is known; when ready
+ * {"context_tokens":N}.
+ * What it finds out is in the model's target (relay_target), for every worker to see. */
+#pragma once
+#include "base.h"
+#include "relay_registry.h"
+#include "status.h"
+#include "text.h"
+
+struct loop;
+struct relay_local;
+
+struct relay_local_options {
+    struct relay_registry *registry;
+    struct text infer_path; /* the program weir-infer */
+    struct text run_folder; /* made with mode 0700; the same as the registry's */
+};
+/* Fails: STATUS_SYSTEM when the folder cannot be made. */
+MUST_CHECK bool relay_local_open(struct loop *loop, const struct relay_local_options *options,
+                                 struct relay_local **out, struct status *st);
+/* The body of the supervisor's fiber: until it is cancelled; then ends every child and waits for
+ * their end. */
+void relay_local_run(void *local);
+void relay_local_close(struct relay_local *local); /* after relay_local_run has returned */
+AUTO_DEFINE(relay_local, relay_local_close)
