@@ -1,0 +1,22 @@
+/* infer_answer: the tokens of an answer as text that can be sent: never half a character, never a
+ * stop string nor the beginning of one, and always valid UTF-8 (bytes that cannot be are U+FFFD).
+ * One answer, one fiber. Nothing here waits. */
+#pragma once
+#include "base.h"
+#include "text.h"
+
+enum { INFER_STOPS_MAX = 16, INFER_STOP_BYTES_MAX = 512 };
+
+struct infer_answer;
+
+/* The stop strings are not empty, valid UTF-8, and are copied. */
+struct infer_answer *infer_answer_new(const struct text *stops, size_t stops_count);
+void infer_answer_free(struct infer_answer *answer);
+AUTO_DEFINE(infer_answer, infer_answer_free)
+
+/* Adds the bytes of one token. `*out` is what can be sent now, maybe nothing; valid until the next
+ * call. True when a stop string is complete: it and what follows are left out, and this was the
+ * last call. */
+bool infer_answer_add(struct infer_answer *answer, struct text piece, struct text *out);
+/* What was held back, at the end of an answer without a stop string. */
+struct text infer_answer_rest(struct infer_answer *answer);

@@ -1,0 +1,394 @@
+#include "infer_llama.h"
+#include "infer_gguf.h"
+#include "infer_llama_internal.h"
+#include "infer_machine.h"
+#include "log.h"
+#include <limits.h>
+#include <llama.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONTEXT_USUAL = 4096, PARALLEL_USUAL = 8, BATCH_USUAL = 512, META_BYTES = 128 };
+
+struct infer_llama {
+    struct infer_backend base; /* first */
+    struct infer_llama_options options;
+    struct llama_model *model;
+    struct llama_context *context;
+    struct ggml_threadpool *pool;
+    void (*pool_free)(struct ggml_threadpool *pool);
+    struct infer_vocab vocab;
+    struct infer_model_facts facts;
+    struct llama_batch batch; /* points into the arrays below and into the engine's */
+    int32_t *sequence_counts;
+    llama_seq_id **sequences;
+    int8_t *wants;
+    uint8_t *state; /* of a sequence on the move */
+    size_t state_size;
+    void (*progress)(void *arg, int percent);
+    void *progress_arg;
+};
+
+static bool load(struct infer_backend *backend, void (*progress)(void *, int), void *arg,
+                 struct infer_model_facts *facts, struct status *st);
+static bool load_model(struct infer_llama *l, struct status *st);
+static bool open_context(struct infer_llama *l, struct status *st);
+static uint32_t sequences_that_fit(const struct infer_llama *l, uint64_t cache_bytes);
+static uint64_t token_cache_bytes(const struct infer_llama *l);
+static void start_threads(struct infer_llama *l, int threads);
+static void make_batch(struct infer_llama *l);
+static bool warm_up(struct infer_llama *l, struct status *st);
+static void find_ends(struct infer_llama *l);
+static enum infer_decode decode(struct infer_backend *backend, const struct infer_batch *batch);
+static float *logits(struct infer_backend *backend, uint32_t row);
+static void clear(struct infer_backend *backend, int32_t sequence);
+static bool move(struct infer_backend *backend, int32_t from, int32_t to);
+static void llama_close(struct infer_backend *backend);
+static bool on_progress(float share, void *arg);
+static bool on_abort(void *arg);
+static void on_log(enum ggml_log_level level, const char *text, void *arg);
+static void start_library(void);
+static int64_t meta_int(const struct llama_model *model, const char *suffix);
+
+static const struct infer_backend_ops ops = {
+    .load = load,
+    .decode = decode,
+    .logits = logits,
+    .clear = clear,
+    .move = move,
+    .free = llama_close,
+};
+
+/* What the library said last on this thread in anger: its calls return no reason. */
+static _Thread_local char complaint[200];
+
+struct infer_backend *infer_llama_new(const struct infer_llama_options *options)
+{
+    struct infer_llama *l = calloc(1, sizeof *l);
+    WEIR_ASSERT(l != NULL);
+    l->base.ops = &ops;
+    l->options = *options;
+    l->options.path = strdup(options->path);
+    WEIR_ASSERT(l->options.path != NULL);
+    return &l->base;
+}
+
+const struct infer_vocab *infer_llama_vocab(const struct infer_backend *backend)
+{
+    const struct infer_llama *l = (const void *)backend;
+    WEIR_ASSERT(backend->ops == &ops && l->vocab.llama != NULL);
+    return &l->vocab;
+}
+
+const struct llama_model *infer_llama_model(const struct infer_backend *backend)
+{
+    const struct infer_llama *l = (const void *)backend;
+    WEIR_ASSERT(backend->ops == &ops && l->model != NULL);
+    return l->model;
+}
+
+static bool load(struct infer_backend *backend, void (*progress)(void *, int), void *arg,
+                 struct infer_model_facts *facts, struct status *st)
+{
+    struct infer_llama *l = (void *)backend;
+    l->progress = progress;
+    l->progress_arg = arg;
+    if (!infer_gguf_check(l->options.path, st))
+        return false;
+    start_library();
+    if (!load_model(l, st) || !open_context(l, st))
+        return status_wrap(st, "could not load the model %s", l->options.path);
+    make_batch(l);
+    find_ends(l);
+    infer_vocab_open(&l->vocab, llama_model_get_vocab(l->model));
+    if (!warm_up(l, st))
+        return status_wrap(st, "could not use the model %s", l->options.path);
+    progress(arg, 100);
+    *facts = l->facts;
+    return true;
+}
+
+static bool load_model(struct infer_llama *l, struct status *st)
+{
+    struct llama_model_params params = llama_model_default_params();
+    params.n_gpu_layers = l->options.gpu_layers;
+    params.progress_callback = on_progress;
+    params.progress_callback_user_data = l;
+    if (l->options.lock_memory)
+        params.load_mode = LLAMA_LOAD_MODE_MMAP_MLOCK;
+    complaint[0] = 0;
+    l->model = llama_model_load_from_file(l->options.path, params);
+    if (l->model == NULL)
+        return status_fail(st, STATUS_INVALID, "%s",
+                           complaint[0] != 0 ? complaint : "the library refused it");
+    if (!llama_model_has_decoder(l->model) || llama_model_has_encoder(l->model) ||
+        llama_model_is_diffusion(l->model))
+        return status_fail(st, STATUS_INVALID, "it is no model that writes text step by step");
+    if (llama_vocab_type(llama_model_get_vocab(l->model)) == LLAMA_VOCAB_TYPE_NONE)
+        return status_fail(st, STATUS_INVALID, "it has no vocabulary");
+    l->facts.weights_bytes = llama_model_size(l->model);
+    return true;
+}
+
+static bool open_context(struct infer_llama *l, struct status *st)
+{
+    static const enum ggml_type cache_types[INFER_CACHE_TYPE_COUNT] = {
+        [INFER_CACHE_F16] = GGML_TYPE_F16,
+        [INFER_CACHE_Q8_0] = GGML_TYPE_Q8_0,
+    };
+    uint32_t trained = (uint32_t)llama_model_n_ctx_train(l->model), context = l->options.context;
+    if (context == 0)
+        context = trained > 0 && trained < CONTEXT_USUAL ? trained : CONTEXT_USUAL;
+    uint64_t cache_bytes = token_cache_bytes(l) * context;
+    uint32_t parallel = l->options.parallel;
+    if (parallel == 0)
+        parallel = sequences_that_fit(l, cache_bytes);
+    if (parallel > llama_max_parallel_sequences())
+        return status_fail(st, STATUS_INVALID, "at most %zu sequences can run at once",
+                           llama_max_parallel_sequences());
+    uint32_t batch = l->options.batch == 0 ? BATCH_USUAL : l->options.batch;
+    if (batch < parallel)
+        batch = parallel;
+
+    int threads = l->options.threads > 0 ? l->options.threads : infer_machine_cores();
+    struct llama_context_params params = llama_context_default_params();
+    params.n_ctx = context * parallel;
+    params.n_batch = params.n_ubatch = batch;
+    params.n_seq_max = parallel;
+    params.n_outputs_max = parallel;
+    params.n_threads = params.n_threads_batch = threads;
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
+    params.type_k = params.type_v = cache_types[l->options.cache_type];
+    params.kv_unified = false;
+    params.abort_callback = on_abort;
+    params.abort_callback_data = l;
+    complaint[0] = 0;
+    l->context = llama_init_from_model(l->model, params);
+    if (l->context == NULL)
+        return status_fail(st, STATUS_INVALID, "no context of %u tokens for %u sequences: %s",
+                           context, parallel, complaint[0] != 0 ? complaint : "out of memory");
+    start_threads(l, threads);
+    uint32_t real = llama_n_ctx_seq(l->context);
+    l->facts.context = real < context ? real : context;
+    l->facts.parallel = parallel;
+    l->facts.batch = llama_n_batch(l->context);
+    l->facts.vocab = (uint32_t)llama_vocab_n_tokens(llama_model_get_vocab(l->model));
+    l->facts.kv_bytes = token_cache_bytes(l) * real * parallel;
+    return true;
+}
+
+/* A third of the memory that is left may become cache. */
+static uint32_t sequences_that_fit(const struct infer_llama *l, uint64_t cache_bytes)
+{
+    (void)l;
+    uint64_t left = infer_machine_memory_free();
+    if (left == 0 || cache_bytes == 0)
+        return PARALLEL_USUAL;
+    uint64_t fit = left / 3 / cache_bytes;
+    return fit < 1 ? 1 : fit > PARALLEL_USUAL ? PARALLEL_USUAL : (uint32_t)fit;
+}
+
+static uint64_t token_cache_bytes(const struct infer_llama *l)
+{
+    int64_t heads = llama_model_n_head(l->model), heads_kv = llama_model_n_head_kv(l->model);
+    int64_t key = meta_int(l->model, "attention.key_length");
+    int64_t value = meta_int(l->model, "attention.value_length");
+    int64_t usual = heads > 0 ? llama_model_n_embd(l->model) / heads : 0;
+    int64_t both = (key > 0 ? key : usual) + (value > 0 ? value : usual);
+    int64_t elements = llama_model_n_layer(l->model) * heads_kv * both;
+    if (elements <= 0)
+        return 0;
+    return (uint64_t)elements * (l->options.cache_type == INFER_CACHE_Q8_0 ? 34 : 64) / 32;
+}
+
+/* One pool for the life of the context: without it the library starts threads for every step. Its
+ * functions are asked for by name, since a build with loadable backends does not link them. */
+static void start_threads(struct infer_llama *l, int threads)
+{
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    ggml_backend_reg_t registry = cpu != NULL ? ggml_backend_dev_backend_reg(cpu) : NULL;
+    if (registry == NULL)
+        return;
+    struct ggml_threadpool *(*pool_new)(struct ggml_threadpool_params *);
+    void *found_new = ggml_backend_reg_get_proc_address(registry, "ggml_threadpool_new");
+    void *found_free = ggml_backend_reg_get_proc_address(registry, "ggml_threadpool_free");
+    if (found_new == NULL || found_free == NULL)
+        return;
+    memcpy(&pool_new, &found_new, sizeof pool_new); /* C has no cast from object to function */
+    memcpy(&l->pool_free, &found_free, sizeof l->pool_free);
+    struct ggml_threadpool_params params = ggml_threadpool_params_default(threads);
+    params.poll = (uint32_t)l->options.poll;
+    l->pool = pool_new(&params);
+    if (l->pool != NULL)
+        llama_attach_threadpool(l->context, l->pool, l->pool);
+}
+
+static void make_batch(struct infer_llama *l)
+{
+    l->sequence_counts = calloc(l->facts.batch, sizeof *l->sequence_counts);
+    l->sequences = calloc(l->facts.batch, sizeof *l->sequences);
+    l->wants = calloc(l->facts.batch, sizeof *l->wants);
+    WEIR_ASSERT(l->sequence_counts != NULL && l->sequences != NULL && l->wants != NULL);
+    for (uint32_t i = 0; i < l->facts.batch; i++)
+        l->sequence_counts[i] = 1;
+    l->batch.n_seq_id = l->sequence_counts;
+    l->batch.seq_id = l->sequences;
+    l->batch.logits = l->wants;
+}
+
+static void find_ends(struct infer_llama *l)
+{
+    const struct llama_vocab *vocab = llama_model_get_vocab(l->model);
+    for (uint32_t i = 0; i < l->facts.vocab && l->facts.ends_count < INFER_ENDS_MAX; i++)
+        if (llama_vocab_is_eog(vocab, (int32_t)i))
+            l->facts.ends[l->facts.ends_count++] = (int32_t)i;
+}
+
+/* One row in every sequence, so that weights are in memory and buffers made before the first
+ * request pays for them. */
+static bool warm_up(struct infer_llama *l, struct status *st)
+{
+    int32_t start = llama_vocab_bos(llama_model_get_vocab(l->model));
+    int32_t token[256], position[256], sequence[256];
+    bool wants[256];
+    WEIR_ASSERT(l->facts.parallel <= ARRAY_LEN(token));
+    for (uint32_t i = 0; i < l->facts.parallel; i++) {
+        token[i] = start >= 0 ? start : 0;
+        position[i] = 0;
+        sequence[i] = (int32_t)i;
+        wants[i] = true;
+    }
+    struct infer_batch batch = {l->facts.parallel, token, position, sequence, wants};
+    enum infer_decode result = decode(&l->base, &batch);
+    if (result != INFER_DECODE_OK)
+        return status_fail(st, STATUS_INVALID, "its first step failed (%d) %s", (int)result,
+                           complaint);
+    llama_memory_clear(llama_get_memory(l->context), false);
+    return true;
+}
+
+static enum infer_decode decode(struct infer_backend *backend, const struct infer_batch *batch)
+{
+    struct infer_llama *l = (void *)backend;
+    WEIR_ASSERT(batch->rows <= l->facts.batch);
+    for (uint32_t i = 0; i < batch->rows; i++) {
+        l->sequences[i] = &batch->sequence[i];
+        l->wants[i] = batch->wants[i];
+    }
+    l->batch.n_tokens = (int32_t)batch->rows;
+    l->batch.token = batch->token;
+    l->batch.pos = batch->position;
+    int32_t result = llama_decode(l->context, l->batch);
+    if (result == 0)
+        return INFER_DECODE_OK;
+    return result == 1 ? INFER_DECODE_FULL : result == 2 ? INFER_DECODE_ABORTED
+                                                         : INFER_DECODE_BROKEN;
+}
+
+static float *logits(struct infer_backend *backend, uint32_t row)
+{
+    struct infer_llama *l = (void *)backend;
+    float *found = llama_get_logits_ith(l->context, (int32_t)row);
+    WEIR_ASSERT(found != NULL);
+    return found;
+}
+
+static void clear(struct infer_backend *backend, int32_t sequence)
+{
+    struct infer_llama *l = (void *)backend;
+    llama_memory_seq_rm(llama_get_memory(l->context), sequence, -1, -1);
+}
+
+/* By way of the host's memory: copying a whole sequence inside the cache would copy its unused
+ * part as well. */
+static bool move(struct infer_backend *backend, int32_t from, int32_t to)
+{
+    struct infer_llama *l = (void *)backend;
+    size_t size = llama_state_seq_get_size(l->context, from);
+    if (size == 0)
+        return false;
+    if (size > l->state_size) {
+        free(l->state);
+        l->state = malloc(size);
+        l->state_size = l->state == NULL ? 0 : size;
+    }
+    if (l->state == NULL || llama_state_seq_get_data(l->context, l->state, size, from) != size)
+        return false;
+    if (llama_state_seq_set_data(l->context, l->state, size, to) == 0) {
+        clear(backend, to);
+        return false;
+    }
+    clear(backend, from);
+    return true;
+}
+
+static void llama_close(struct infer_backend *backend)
+{
+    struct infer_llama *l = (void *)backend;
+    if (l->context != NULL)
+        llama_free(l->context);
+    if (l->pool != NULL)
+        l->pool_free(l->pool);
+    infer_vocab_close(&l->vocab);
+    if (l->model != NULL)
+        llama_model_free(l->model);
+    free(l->sequence_counts);
+    free(l->sequences);
+    free(l->wants);
+    free(l->state);
+    free((void *)(uintptr_t)l->options.path);
+    free(l);
+}
+
+static bool on_progress(float share, void *arg)
+{
+    struct infer_llama *l = arg;
+    l->progress(l->progress_arg, (int)(share * 95));
+    return !atomic_load(&l->base.abort);
+}
+
+static bool on_abort(void *arg)
+{
+    struct infer_llama *l = arg;
+    return atomic_load_explicit(&l->base.abort, memory_order_relaxed);
+}
+
+static void on_log(enum ggml_log_level level, const char *text, void *arg)
+{
+    (void)arg;
+    struct text line = text_trim(text_of(text));
+    if (line.len == 0)
+        return;
+    if (level == GGML_LOG_LEVEL_ERROR)
+        snprintf(complaint, sizeof complaint, "%.*s", TEXT_ARG(line));
+    LOG_DEBUG("llama", LOG_TEXT("says", line));
+}
+
+static void set_up_library(void)
+{
+    llama_log_set(on_log, NULL);
+    llama_backend_init();
+}
+
+static void start_library(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up_library);
+}
+
+/* "llama.attention.key_length" for the suffix "attention.key_length"; 0: not there. */
+static int64_t meta_int(const struct llama_model *model, const char *suffix)
+{
+    char architecture[META_BYTES], key[2 * META_BYTES], value[META_BYTES];
+    int64_t number;
+    if (llama_model_meta_val_str(model, "general.architecture", architecture,
+                                 sizeof architecture) < 0)
+        return 0;
+    snprintf(key, sizeof key, "%s.%s", architecture, suffix);
+    if (llama_model_meta_val_str(model, key, value, sizeof value) < 0 ||
+        !text_to_i64(text_of(value), &number))
+        return 0;
+    return number;
+}

@@ -1,0 +1,28 @@
+/* infer_llama: the backend that computes with llama.cpp. The only C file that knows its header. */
+#pragma once
+#include "base.h"
+#include "infer_backend.h"
+#include "infer_vocab.h"
+#include "text.h"
+
+struct llama_model;
+
+enum infer_cache_type { INFER_CACHE_F16, INFER_CACHE_Q8_0, INFER_CACHE_TYPE_COUNT };
+
+struct infer_llama_options {
+    const char *path;      /* copied */
+    uint32_t context;      /* tokens of one request; 0: what the model was trained for, at most 4,096 */
+    uint32_t parallel;     /* sequences; 0: 8, or fewer where their cache would not fit in memory */
+    uint32_t batch;        /* tokens of one step; 0: 512 */
+    int threads;           /* 0: infer_machine_cores */
+    int poll;              /* 0 to 100: how long idle compute threads spin before they sleep */
+    int gpu_layers;        /* -1: all */
+    enum infer_cache_type cache_type;
+    bool lock_memory;
+};
+
+/* Nothing is opened yet: that is the backend's load, on the engine's thread. */
+struct infer_backend *infer_llama_new(const struct infer_llama_options *options);
+/* Valid from load to free; any thread. */
+const struct infer_vocab *infer_llama_vocab(const struct infer_backend *backend);
+const struct llama_model *infer_llama_model(const struct infer_backend *backend);

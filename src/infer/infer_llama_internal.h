@@ -1,0 +1,15 @@
+/* infer_llama_internal: the vocabulary as infer_llama.c and infer_vocab.c share it. */
+#pragma once
+#include "infer_vocab.h"
+
+struct llama_vocab;
+
+struct infer_vocab {
+    const struct llama_vocab *llama;
+    uint32_t count;
+    struct text *control; /* longest first */
+    uint32_t control_count;
+};
+
+void infer_vocab_open(struct infer_vocab *vocab, const struct llama_vocab *llama);
+void infer_vocab_close(struct infer_vocab *vocab);

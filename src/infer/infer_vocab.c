@@ -1,0 +1,97 @@
+#include "infer_vocab.h"
+#include "infer_llama_internal.h"
+#include <limits.h>
+#include <llama.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int longer_first(const void *left, const void *right);
+static bool make_room(struct infer_tokens *tokens, uint32_t more);
+
+void infer_vocab_open(struct infer_vocab *vocab, const struct llama_vocab *llama)
+{
+    *vocab = (struct infer_vocab){.llama = llama, .count = (uint32_t)llama_vocab_n_tokens(llama)};
+    vocab->control = calloc(vocab->count, sizeof *vocab->control);
+    WEIR_ASSERT(vocab->control != NULL);
+    for (uint32_t i = 0; i < vocab->count; i++) {
+        enum llama_token_attr kind = llama_vocab_get_attr(llama, (int32_t)i);
+        struct text text = text_of(llama_vocab_get_text(llama, (int32_t)i));
+        if ((kind & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0 && text.len > 1)
+            vocab->control[vocab->control_count++] = text;
+    }
+    qsort(vocab->control, vocab->control_count, sizeof *vocab->control, longer_first);
+}
+
+void infer_vocab_close(struct infer_vocab *vocab)
+{
+    free(vocab->control);
+    *vocab = (struct infer_vocab){0};
+}
+
+static int longer_first(const void *left, const void *right)
+{
+    const struct text *a = left, *b = right;
+    return a->len > b->len ? -1 : a->len < b->len;
+}
+
+void infer_tokens_free(struct infer_tokens *tokens)
+{
+    free(tokens->at);
+    *tokens = (struct infer_tokens){0};
+}
+
+bool infer_vocab_tokenize(const struct infer_vocab *vocab, struct text text, bool starts,
+                          bool special, uint32_t tokens_max, struct infer_tokens *out,
+                          struct status *st)
+{
+    if (text.len > INT32_MAX / 2)
+        return status_fail(st, STATUS_TOO_LARGE, "the text has %zu bytes", text.len);
+    /* Never more tokens than bytes, and a few that the model puts around them. */
+    if (!make_room(out, (uint32_t)text.len + 8))
+        return status_fail(st, STATUS_TOO_LARGE, "the text has %zu bytes", text.len);
+    int32_t got = llama_tokenize(vocab->llama, text.at != NULL ? text.at : "", (int32_t)text.len,
+                                 out->at + out->count, (int32_t)(out->size - out->count), starts,
+                                 special);
+    if (got < 0)
+        return status_fail(st, STATUS_TOO_LARGE, "the text could not be split into tokens");
+    out->count += (uint32_t)got;
+    if (out->count > tokens_max)
+        return status_fail(st, STATUS_TOO_LARGE, "the text has %u tokens; at most %u are allowed",
+                           out->count, tokens_max);
+    return true;
+}
+
+size_t infer_vocab_piece(const struct infer_vocab *vocab, int32_t token,
+                         char out[INFER_PIECE_BYTES_MAX])
+{
+    WEIR_ASSERT(token >= 0 && (uint32_t)token < vocab->count);
+    int32_t got = llama_token_to_piece(vocab->llama, token, out, INFER_PIECE_BYTES_MAX, 0, false);
+    return got < 0 ? 0 : (size_t)got;
+}
+
+uint32_t infer_vocab_count(const struct infer_vocab *vocab)
+{
+    return vocab->count;
+}
+
+bool infer_vocab_control(const struct infer_vocab *vocab, uint32_t index, struct text *out)
+{
+    if (index >= vocab->control_count)
+        return false;
+    *out = vocab->control[index];
+    return true;
+}
+
+static bool make_room(struct infer_tokens *tokens, uint32_t more)
+{
+    uint32_t need;
+    if (__builtin_add_overflow(tokens->count, more, &need))
+        return false;
+    if (need <= tokens->size)
+        return true;
+    int32_t *grown = realloc(tokens->at, (size_t)need * sizeof *grown);
+    WEIR_ASSERT(grown != NULL);
+    tokens->at = grown;
+    tokens->size = need;
+    return true;
+}

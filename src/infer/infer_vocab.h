@@ -1,0 +1,32 @@
+/* infer_vocab: text to tokens and back, by the model's own vocabulary. Any thread, once the model
+ * is loaded; nothing here waits. */
+#pragma once
+#include "base.h"
+#include "status.h"
+#include "text.h"
+
+struct infer_vocab;
+
+enum { INFER_PIECE_BYTES_MAX = 512 };
+
+struct infer_tokens {
+    int32_t *at; /* malloc; infer_tokens_free */
+    uint32_t count, size;
+};
+void infer_tokens_free(struct infer_tokens *tokens);
+
+/* Appends the tokens of `text`. `starts`: the text begins a prompt, so the model's start token goes
+ * before it where the model wants one. `special`: texts of control tokens ("<|im_end|>") become
+ * those tokens; else they are text like any other.
+ * Fails: STATUS_TOO_LARGE when there would be more than `tokens_max`. */
+MUST_CHECK bool infer_vocab_tokenize(const struct infer_vocab *vocab, struct text text, bool starts,
+                                     bool special, uint32_t tokens_max, struct infer_tokens *out,
+                                     struct status *st);
+/* The bytes of a token, which may end inside a character; control tokens have none. */
+size_t infer_vocab_piece(const struct infer_vocab *vocab, int32_t token,
+                         char out[INFER_PIECE_BYTES_MAX]);
+uint32_t infer_vocab_count(const struct infer_vocab *vocab);
+
+/* What a control token looks like in text, for those that must be kept out of a user's text.
+ * Index from 0; false behind the last. The longest come first. */
+bool infer_vocab_control(const struct infer_vocab *vocab, uint32_t index, struct text *out);
