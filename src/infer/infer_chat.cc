@@ -1,6 +1,6 @@
 #include "infer_chat.h"
-#include <chat.h>
-#include <log.h>
+#include <common/chat.h>
+#include <common/log.h>
 #include <cstdlib>
 #include <cstring>
 #include <exception>

@@ -12,6 +12,7 @@ static struct infer_request *request_new(struct infer_engine *engine, const stru
                                          uint32_t output_max);
 static struct infer_sampler *sampler_for(const struct infer_engine *engine,
                                          const struct infer_job *job);
+static void ask_for(struct infer_request *request, enum infer_ending ending);
 static void inbox_push(struct infer_engine *engine, struct infer_request *request);
 static void engine_free(struct infer_engine *engine);
 static int64_t wait_estimate_ms(const struct infer_engine *engine);
@@ -307,7 +308,19 @@ bool infer_request_wait_any(struct infer_request *const *requests, size_t count,
 
 void infer_request_cancel(struct infer_request *request)
 {
-    if (request->ending == INFER_ENDING_NONE && !atomic_exchange(&request->cancelled, true))
+    ask_for(request, INFER_ENDING_CANCELLED);
+}
+
+void infer_request_finish(struct infer_request *request)
+{
+    ask_for(request, INFER_ENDING_STOP);
+}
+
+static void ask_for(struct infer_request *request, enum infer_ending ending)
+{
+    int none = INFER_ENDING_NONE;
+    if (request->ending == INFER_ENDING_NONE &&
+        atomic_compare_exchange_strong(&request->wanted, &none, (int)ending))
         infer_engine_wake(request->engine);
 }
 

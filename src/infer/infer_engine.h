@@ -123,8 +123,10 @@ bool infer_request_poll(struct infer_request *request, struct infer_event *out);
 /* Waits until one of the requests has something for infer_request_poll. */
 MUST_CHECK bool infer_request_wait_any(struct infer_request *const *requests, size_t count,
                                        int64_t deadline_us, struct status *st);
-/* The engine drops it before its next step. Its end is still delivered. */
+/* The engine drops it before its next step. Its end is still delivered: CANCELLED, or STOP for a
+ * reader that has found what it wanted (a stop string), unless it had ended by itself. */
 void infer_request_cancel(struct infer_request *request);
+void infer_request_finish(struct infer_request *request);
 /* Both valid when the end was delivered. Outputs: tokens sampled, with the model's end token. */
 struct infer_timing infer_request_timing(const struct infer_request *request);
 uint32_t infer_request_outputs(const struct infer_request *request);

@@ -23,7 +23,7 @@ struct infer_request {
 
     /* Between the threads. */
     struct infer_ring ring;  /* tokens, and below 0 the end: -1 - ending */
-    _Atomic bool cancelled;
+    _Atomic int wanted;      /* the ending asked for by the handle, or NONE */
     _Atomic bool starved;    /* the engine waits for room in the ring */
     struct infer_request *inbox_next; /* belongs to whoever holds the inbox */
 

@@ -116,8 +116,9 @@ static void look_after(struct infer_engine *e, int64_t now)
     struct infer_request *next;
     for (struct infer_request *r = e->first; r != NULL; r = next) {
         next = r->after;
-        if (atomic_load_explicit(&r->cancelled, memory_order_relaxed))
-            end(e, r, INFER_ENDING_CANCELLED, now);
+        int wanted = atomic_load_explicit(&r->wanted, memory_order_relaxed);
+        if (wanted != INFER_ENDING_NONE)
+            end(e, r, (enum infer_ending)wanted, now);
         else if (!pause_or_go_on(e, r, now))
             end(e, r, INFER_ENDING_STALLED, now);
     }

@@ -177,7 +177,7 @@ static bool check_array(struct reader *in)
 static bool check_tensor(struct reader *in, uint64_t alignment, uint64_t *data_end)
 {
     uint32_t count, type;
-    uint64_t dimensions[DIMENSIONS_MAX], offset, bytes, end;
+    uint64_t dimensions[DIMENSIONS_MAX] = {0}, offset, bytes = 0, end;
     if (!skip_string(in, NAME_BYTES_MAX) || !take_u32(in, &count))
         return false;
     if (count > DIMENSIONS_MAX)
