@@ -168,7 +168,7 @@ static bool next_piece(struct http_conn *conn, size_t bytes_max, struct text *pi
 static int64_t body_deadline(const struct http_conn *conn, int64_t now_us)
 {
     const struct http_limits *limits = &conn->server->options.limits;
-    int64_t earned_us = (int64_t)(conn->body.bytes / limits->body_bytes_per_second) * 1000000;
+    int64_t earned_us = (int64_t)(conn->body.bytes * 1000000 / limits->body_bytes_per_second);
     return now_us + limits->body_grace_ms * 1000 + earned_us - conn->body.waited_us;
 }
 
