@@ -9,8 +9,8 @@
 #include "clock.h"
 
 enum {
-    WRITE_MS = 30000,      /* an upstream that takes not one byte for so long is gone */
-    EARLY_HEAD_MS = 1000,  /* for a reply that came while the request was still being sent */
+    WRITE_MS = 30000,     /* an upstream that takes not one byte for so long is gone */
+    EARLY_HEAD_MS = 1000, /* for a reply that came while the request was still being sent */
     INTERIM_MAX = 8,
     HEAD_BYTES_MAX = 64 * 1024,
 };
@@ -52,8 +52,8 @@ static void end_exchange(struct exchange *ex);
 static int64_t deadline_in(const struct exchange *ex, int64_t ms);
 static struct iovec piece_of(struct text text);
 
-bool http_client_call(struct http_client *client, const struct http_call *call,
-                      struct arena *arena, struct http_response **out, struct status *st)
+bool http_client_call(struct http_client *client, const struct http_call *call, struct arena *arena,
+                      struct http_response **out, struct status *st)
 {
     WEIR_ASSERT(call->origin->client == client && http_header_is_token(call->method));
     struct text head;
@@ -108,8 +108,8 @@ bool http_response_read(struct http_response *response, struct text *piece, stru
             end_exchange(ex);
             return fail_call(ex, st);
         }
-        enum http_message_result result = http_message_body(
-            &ex->msg, ex->buf + ex->buf_at, ex->buf_end - ex->buf_at, &used, piece);
+        enum http_message_result result = http_message_body(&ex->msg, ex->buf + ex->buf_at,
+                                                            ex->buf_end - ex->buf_at, &used, piece);
         ex->buf_at += used;
         if (result == HTTP_MESSAGE_BAD) {
             end_exchange(ex);
@@ -239,8 +239,9 @@ static void add_field(struct text_buf *head, struct text name, struct text value
 
 static bool field_is_ours(struct text name)
 {
-    static const char *const ours[] = {"host", "content-length", "transfer-encoding", "connection",
-                                       "keep-alive", "upgrade", "te", "trailer", "expect"};
+    static const char *const ours[] = {"host",       "content-length", "transfer-encoding",
+                                       "connection", "keep-alive",     "upgrade",
+                                       "te",         "trailer",        "expect"};
     for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
         if (text_equal_nocase(name, text_of(ours[i])))
             return true;
@@ -312,8 +313,8 @@ static bool read_one_head(struct exchange *ex, int64_t deadline_us, struct statu
     size_t head_at = ex->buf_at, used;
     http_message_start(&ex->msg, HTTP_MESSAGE_RESPONSE, &ex->client->limits, ex->arena);
     for (;;) {
-        enum http_message_result result = http_message_head(
-            &ex->msg, ex->buf + ex->buf_at, ex->buf_end - ex->buf_at, &used);
+        enum http_message_result result =
+            http_message_head(&ex->msg, ex->buf + ex->buf_at, ex->buf_end - ex->buf_at, &used);
         ex->buf_at += used;
         if (result == HTTP_MESSAGE_DONE && ex->msg.parser.status_code >= 100)
             return true;

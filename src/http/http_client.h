@@ -31,10 +31,10 @@ void http_client_close(struct http_client *client);
 AUTO_DEFINE(http_client, http_client_close)
 
 struct http_origin_options {
-    struct text url;       /* "https://host:port/base", "http://..", "unix:/path"; see http_url.h */
-    struct http_tls *tls;  /* for https; not owned, outlives the origin */
-    struct text tls_name;  /* the name to verify and to send as SNI; empty: the URL's host */
-    size_t idle_max;       /* pooled connections kept; 0: 64 */
+    struct text url;      /* "https://host:port/base", "http://..", "unix:/path"; see http_url.h */
+    struct http_tls *tls; /* for https; not owned, outlives the origin */
+    struct text tls_name; /* the name to verify and to send as SNI; empty: the URL's host */
+    size_t idle_max;      /* pooled connections kept; 0: 64 */
     size_t connections_max; /* in all; a call beyond fails with STATUS_UNAVAILABLE; 0: 4,096 */
 };
 /* Does not connect. Copies what it needs. Fails: STATUS_INVALID. */
@@ -44,7 +44,7 @@ MUST_CHECK bool http_origin_open(struct http_client *client,
 /* Calls in progress go on; its pooled connections are closed. */
 void http_origin_close(struct http_origin *origin);
 AUTO_DEFINE(http_origin, http_origin_close)
-size_t http_origin_idle(const struct http_origin *origin);  /* pooled connections now */
+size_t http_origin_idle(const struct http_origin *origin); /* pooled connections now */
 size_t http_origin_in_use(const struct http_origin *origin);
 
 struct http_call {
@@ -67,9 +67,9 @@ struct http_call {
 struct http_response {
     int http_status; /* 200..599; interim responses are skipped */
     struct http_headers headers;
-    int64_t content_length; /* -1: not known */
+    int64_t content_length;   /* -1: not known */
     int64_t sent_us, head_us; /* when the request was out, and when the head was in; monotonic */
-    bool reused; /* came over a pooled connection */
+    bool reused;              /* came over a pooled connection */
 };
 
 /* Sends the request and waits for the head of the response.

@@ -152,8 +152,8 @@ static bool wait_for_request(struct http_conn *conn, struct status *st)
     http_conn_release_buffer(conn);
     conn->idle = true;
     int64_t deadline_us = clock_deadline_ms(conn->requests > 0 ? limits->idle_ms : limits->head_ms);
-    bool fine = http_stream_wait(&conn->stream, deadline_us, st) &&
-                http_conn_fill(conn, deadline_us, st);
+    bool fine =
+        http_stream_wait(&conn->stream, deadline_us, st) && http_conn_fill(conn, deadline_us, st);
     conn->idle = false;
     return fine;
 }
@@ -169,8 +169,8 @@ static enum http_message_result read_head(struct http_conn *conn, struct status 
     head_at = conn->buf_at;
     http_message_start(&conn->msg, HTTP_MESSAGE_REQUEST, &server->message_limits, conn->req.arena);
     for (;;) {
-        enum http_message_result result = http_message_head(
-            &conn->msg, conn->buf + conn->buf_at, conn->buf_end - conn->buf_at, &used);
+        enum http_message_result result = http_message_head(&conn->msg, conn->buf + conn->buf_at,
+                                                            conn->buf_end - conn->buf_at, &used);
         conn->buf_at += used;
         if (result != HTTP_MESSAGE_MORE)
             return result;
@@ -245,8 +245,8 @@ static bool make_request(struct http_conn *conn)
     req->path = target.path;
     req->path_raw = target.path_raw;
     req->query = target.query;
-    req->host = target.authority.len > 0 ? target.authority
-                                         : http_header_get(req->headers, TEXT("host"));
+    req->host =
+        target.authority.len > 0 ? target.authority : http_header_get(req->headers, TEXT("host"));
     struct text expect = http_header_get(req->headers, TEXT("expect"));
     if (expect.at != NULL && req->version_minor > 0) {
         if (!text_equal_nocase(expect, TEXT("100-continue")))

@@ -17,7 +17,11 @@ struct http_cookie {
     struct text path;  /* empty: "/" */
     int64_t max_age_s; /* < 0: ends with the browser; 0: delete it now */
     bool secure, http_only;
-    enum { HTTP_COOKIE_SAME_SITE_LAX, HTTP_COOKIE_SAME_SITE_STRICT, HTTP_COOKIE_SAME_SITE_NONE } same_site;
+    enum {
+        HTTP_COOKIE_SAME_SITE_LAX,
+        HTTP_COOKIE_SAME_SITE_STRICT,
+        HTTP_COOKIE_SAME_SITE_NONE
+    } same_site;
 };
 /* Adds a Set-Cookie field to the reply. */
 void http_cookie_set(struct http_reply *reply, const struct http_cookie *cookie);

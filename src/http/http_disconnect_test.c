@@ -47,8 +47,8 @@ static void disconnects(void **state)
 static void close_by_reset(struct net_conn *conn)
 {
     struct linger reset = {1, 0};
-    assert_int_equal(
-        setsockopt(net_descriptor(conn), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+    assert_int_equal(setsockopt(net_descriptor(conn), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)),
+                     0);
 }
 
 /* The handler waits for something else when its client goes: by FIN, by RST, by half-close. */

@@ -54,10 +54,10 @@ bool http_header_is_token(struct text text)
 
 static bool is_token_byte(unsigned char c)
 {
-    static const bool marks[128] = {
-        ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true,
-        ['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,
-        ['^'] = true, ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true};
+    static const bool marks[128] = {['!'] = true, ['#'] = true,  ['$'] = true, ['%'] = true,
+                                    ['&'] = true, ['\''] = true, ['*'] = true, ['+'] = true,
+                                    ['-'] = true, ['.'] = true,  ['^'] = true, ['_'] = true,
+                                    ['`'] = true, ['|'] = true,  ['~'] = true};
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (c < 128 && marks[c]);
 }

@@ -285,8 +285,9 @@ static enum http_message_result bad_syntax(struct http_message *msg, llhttp_errn
         return bad(msg, 400, TEXT("a transfer coding other than chunked"));
     if (error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH)
         return bad(msg, 400, TEXT("bad or conflicting Content-Length"));
-    return bad(msg, 400, msg->fields_count > 0 ? TEXT("malformed header field")
-                                               : TEXT("malformed request line"));
+    return bad(msg, 400,
+               msg->fields_count > 0 ? TEXT("malformed header field")
+                                     : TEXT("malformed request line"));
 }
 
 static enum http_message_result check_head(struct http_message *msg)
@@ -295,7 +296,8 @@ static enum http_message_result check_head(struct http_message *msg)
         return bad(msg, 505, TEXT("not HTTP/1.1"));
     if (msg->parser.type == HTTP_REQUEST && check_request_line(msg) == HTTP_MESSAGE_BAD)
         return HTTP_MESSAGE_BAD;
-    if (msg->parser.type == HTTP_RESPONSE && !text_starts((struct text){msg->head_at, 5}, TEXT("HTTP/")))
+    if (msg->parser.type == HTTP_RESPONSE &&
+        !text_starts((struct text){msg->head_at, 5}, TEXT("HTTP/")))
         return bad(msg, 400, TEXT("malformed status line"));
     msg->keep_alive = llhttp_should_keep_alive(&msg->parser) == 1;
     return check_framing(msg);
@@ -344,7 +346,8 @@ static enum http_message_result check_framing(struct http_message *msg)
         return bad(msg, 400, TEXT("bad or conflicting Content-Length"));
     if (chunked && msg->parser.http_minor == 0)
         return bad(msg, 400, TEXT("a transfer coding in HTTP/1.0"));
-    if (msg->parser.type == HTTP_REQUEST && (hosts > 1 || (hosts == 0 && msg->parser.http_minor == 1)))
+    if (msg->parser.type == HTTP_REQUEST &&
+        (hosts > 1 || (hosts == 0 && msg->parser.http_minor == 1)))
         return bad(msg, 400, TEXT("exactly one Host is needed"));
     choose_framing(msg, chunked);
     return HTTP_MESSAGE_DONE;

@@ -43,12 +43,12 @@ struct http_message {
     bool begun, lead_cr; /* the first byte of the start line was seen; a CR before it */
     bool in_name, in_value, in_target;
     uint8_t lead_lines;
-    const char *head_at;     /* the first byte of the start line */
-    size_t head_bytes;       /* fed so far, with leading empty lines */
-    struct text target;      /* in the input */
-    char *body_to;           /* where the decoded bytes of this feed go */
-    size_t body_len;         /* how many there are */
-    uint64_t body_left;      /* HTTP_FRAMING_LENGTH: bytes to come */
+    const char *head_at;        /* the first byte of the start line */
+    size_t head_bytes;          /* fed so far, with leading empty lines */
+    struct text target;         /* in the input */
+    char *body_to;              /* where the decoded bytes of this feed go */
+    size_t body_len;            /* how many there are */
+    uint64_t body_left;         /* HTTP_FRAMING_LENGTH: bytes to come */
     uint64_t overhead, allowed; /* HTTP_FRAMING_CHUNKED: framing bytes; see above */
 
     /* Results, once the head is done. */

@@ -61,8 +61,8 @@ static const struct {
 } requests[] = {
     {"plain", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "\r\n"), 0, ""},
     {"1.0 without host", TEXT_INIT("GET / HTTP/1.0\r\n\r\n"), 0, ""},
-    {"length", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 13\r\n\r\nhello, world!"), 0,
-     "hello, world!"},
+    {"length", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 13\r\n\r\nhello, world!"),
+     0, "hello, world!"},
     {"length 0", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n"), 0, ""},
     {"empty value", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X-Empty:\r\n\r\n"), 0, ""},
     {"chunks", TEXT_INIT(CHUNKED "5\r\nhello\r\n1\r\n,\r\n7\r\n world!\r\n0\r\n\r\n"), 0,
@@ -72,47 +72,67 @@ static const struct {
     {"trailer", TEXT_INIT(CHUNKED "5\r\nhello\r\n0\r\nX-Sum: 1\r\nHost: b\r\n\r\n"), 0, "hello"},
     {"leading CRLF", TEXT_INIT("\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n"), 0, ""},
     {"absolute form", TEXT_INIT("GET http://a/x HTTP/1.1\r\n" HOST "\r\n"), 0, ""},
-    {"upgrade is ignored", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: h2c\r\n"
-                                "Content-Length: 2\r\n\r\nok"), 0, "ok"},
+    {"upgrade is ignored",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: h2c\r\n"
+               "Content-Length: 2\r\n\r\nok"),
+     0, "ok"},
     {"high bytes in a value", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X: \xc3\xa4\r\n\r\n"), 0, ""},
-    {"value with inner spaces", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X: \t a b \t \r\n\r\n"), 0, ""},
+    {"value with inner spaces", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X: \t a b \t \r\n\r\n"), 0,
+     ""},
 
     {"bad chunk size", TEXT_INIT(CHUNKED "xyz\r\nhello\r\n0\r\n\r\n"), 400, NULL},
-    {"chunk size overflow", TEXT_INIT(CHUNKED "fffffffffffffffff\r\nhello\r\n0\r\n\r\n"), 400, NULL},
+    {"chunk size overflow", TEXT_INIT(CHUNKED "fffffffffffffffff\r\nhello\r\n0\r\n\r\n"), 400,
+     NULL},
     {"negative chunk size", TEXT_INIT(CHUNKED "-1\r\nhello\r\n0\r\n\r\n"), 400, NULL},
     {"chunk size 0x", TEXT_INIT(CHUNKED "0xd\r\nhello, world!\r\n0\r\n\r\n"), 400, NULL},
     {"space after chunk size", TEXT_INIT(CHUNKED "5 \r\nhello\r\n0\r\n\r\n"), 400, NULL},
     {"no CRLF behind chunk", TEXT_INIT(CHUNKED "5\r\nhello0\r\n\r\n"), 400, NULL},
     {"chunk longer than its size", TEXT_INIT(CHUNKED "4\r\nhello\r\n0\r\n\r\n"), 400, NULL},
     {"LF alone behind chunk size", TEXT_INIT(CHUNKED "5\nhello\r\n0\r\n\r\n"), 400, NULL},
-    {"two lengths that differ", TEXT_INIT("POST / HTTP/1.1\r\n" HOST
-                                     "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), 400, NULL},
-    {"two equal lengths", TEXT_INIT("POST / HTTP/1.1\r\n" HOST
-                               "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"), 400, NULL},
-    {"length list", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: 5, 5\r\n\r\nhello"), 400, NULL},
-    {"length and chunked", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n"
-                                "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400, NULL},
-    {"chunked and length", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n"
-                                "Content-Length: 5\r\n\r\n0\r\n\r\n"), 400, NULL},
-    {"xchunked", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 501,
+    {"two lengths that differ",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"),
+     400, NULL},
+    {"two equal lengths",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+     400, NULL},
+    {"length list", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: 5, 5\r\n\r\nhello"), 400,
      NULL},
-    {"identity", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\n"), 501, NULL},
-    {"gzip, chunked", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-     501, NULL},
-    {"chunked, identity", TEXT_INIT("POST / HTTP/1.1\r\n" HOST
-                               "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"), -1, NULL},
-    {"chunked twice", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n"
-                           "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), -1, NULL},
-    {"chunked in 1.0", TEXT_INIT("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400, NULL},
-    {"signed length", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: +13\r\n\r\nhello, world!"), 400,
+    {"length and chunked",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n"
+               "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+     400, NULL},
+    {"chunked and length",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n"
+               "Content-Length: 5\r\n\r\n0\r\n\r\n"),
+     400, NULL},
+    {"xchunked",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 501,
      NULL},
-    {"negative length", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\n"), 400, NULL},
-    {"length overflow", TEXT_INIT("POST / HTTP/1.1\r\n" HOST
-                             "Content-Length: 99999999999999999999\r\n\r\n"), 400, NULL},
+    {"identity", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\n"), 501,
+     NULL},
+    {"gzip, chunked",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), 501,
+     NULL},
+    {"chunked, identity",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
+     -1, NULL},
+    {"chunked twice",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n"
+               "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+     -1, NULL},
+    {"chunked in 1.0", TEXT_INIT("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+     400, NULL},
+    {"signed length",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: +13\r\n\r\nhello, world!"), 400, NULL},
+    {"negative length", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\n"), 400,
+     NULL},
+    {"length overflow",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\n"), 400,
+     NULL},
     {"empty length", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\n"), 400, NULL},
     {"hex length", TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length: 0xd\r\n\r\n"), 400, NULL},
-    {"space before the colon", TEXT_INIT("POST / HTTP/1.1\r\n" HOST
-                                    "Content-Length : 13\r\n\r\nhello, world!"), 400, NULL},
+    {"space before the colon",
+     TEXT_INIT("POST / HTTP/1.1\r\n" HOST "Content-Length : 13\r\n\r\nhello, world!"), 400, NULL},
     {"NUL in a value", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n"), 400, NULL},
     {"NUL in a name", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X\0: b\r\n\r\n"), 400, NULL},
     {"bare CR in a value", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n"), 400, NULL},
@@ -122,9 +142,12 @@ static const struct {
     {"line without a colon", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "nonsense\r\n\r\n"), 400, NULL},
     {"empty name", TEXT_INIT("GET / HTTP/1.1\r\n" HOST ": a\r\n\r\n"), 400, NULL},
     {"folded value", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X: a\r\n b\r\n\r\n"), 400, NULL},
-    {"space before the first field", TEXT_INIT("GET / HTTP/1.1\r\n X: a\r\n" HOST "\r\n"), 400, NULL},
-    {"too many fields", TEXT_INIT("GET / HTTP/1.1\r\n" HOST FIELDS10 FIELDS10 FIELDS10 FIELDS10 FIELDS10
-                             FIELDS10 FIELDS10 FIELDS10 FIELDS10 FIELDS10 "\r\n"), 431, NULL},
+    {"space before the first field", TEXT_INIT("GET / HTTP/1.1\r\n X: a\r\n" HOST "\r\n"), 400,
+     NULL},
+    {"too many fields",
+     TEXT_INIT("GET / HTTP/1.1\r\n" HOST FIELDS10 FIELDS10 FIELDS10 FIELDS10 FIELDS10 FIELDS10
+                   FIELDS10 FIELDS10 FIELDS10 FIELDS10 "\r\n"),
+     431, NULL},
     {"no host", TEXT_INIT("GET / HTTP/1.1\r\n\r\n"), 400, NULL},
     {"two hosts", TEXT_INIT("GET / HTTP/1.1\r\n" HOST HOST "\r\n"), 400, NULL},
     {"malformed host", TEXT_INIT("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), 400, NULL},
@@ -148,7 +171,8 @@ static const struct {
     {"leading LF", TEXT_INIT("\nGET / HTTP/1.1\r\n" HOST "\r\n"), 400, NULL},
     {"leading CR CR", TEXT_INIT("\r\rGET / HTTP/1.1\r\n" HOST "\r\n"), 400, NULL},
     {"leading space", TEXT_INIT(" GET / HTTP/1.1\r\n" HOST "\r\n"), 400, NULL},
-    {"many leading lines", TEXT_INIT("\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n"), 400, NULL},
+    {"many leading lines", TEXT_INIT("\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n"), 400,
+     NULL},
     {"a TLS hello", TEXT_INIT("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), 400, NULL},
 };
 
@@ -195,7 +219,8 @@ static void request_cut_anywhere(void **state)
         struct text piece;
         enum http_message_result result;
         http_message_start(&msg, HTTP_MESSAGE_REQUEST, &limits, arena);
-        while ((result = http_message_head(&msg, copy + at, end - at, &used)) == HTTP_MESSAGE_MORE) {
+        while ((result = http_message_head(&msg, copy + at, end - at, &used)) ==
+               HTTP_MESSAGE_MORE) {
             at += used;
             end = input.len;
         }
@@ -326,25 +351,29 @@ static const struct {
      HTTP_MESSAGE_DONE, "ok"},
     {"no reason", TEXT_INIT("HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok"), HTTP_FRAMING_LENGTH,
      HTTP_MESSAGE_DONE, "ok"},
-    {"chunked", TEXT_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+    {"chunked",
+     TEXT_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
      HTTP_FRAMING_CHUNKED, HTTP_MESSAGE_DONE, "ok"},
-    {"until close", TEXT_INIT("HTTP/1.1 200 OK\r\n\r\nok"), HTTP_FRAMING_CLOSE, HTTP_MESSAGE_DONE, "ok"},
+    {"until close", TEXT_INIT("HTTP/1.1 200 OK\r\n\r\nok"), HTTP_FRAMING_CLOSE, HTTP_MESSAGE_DONE,
+     "ok"},
     {"1.0", TEXT_INIT("HTTP/1.0 200 OK\r\n\r\nok"), HTTP_FRAMING_CLOSE, HTTP_MESSAGE_DONE, "ok"},
     {"204", TEXT_INIT("HTTP/1.1 204 No Content\r\n\r\n"), HTTP_FRAMING_NONE, HTTP_MESSAGE_DONE, ""},
     {"304 with length", TEXT_INIT("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
      HTTP_FRAMING_NONE, HTTP_MESSAGE_DONE, ""},
     {"100", TEXT_INIT("HTTP/1.1 100 Continue\r\n\r\n"), HTTP_FRAMING_NONE, HTTP_MESSAGE_DONE, ""},
-    {"two lengths", TEXT_INIT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
+    {"two lengths",
+     TEXT_INIT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
      HTTP_FRAMING_NONE, HTTP_MESSAGE_BAD, NULL},
-    {"both framings", TEXT_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"),
+    {"both framings",
+     TEXT_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"),
      HTTP_FRAMING_NONE, HTTP_MESSAGE_BAD, NULL},
-    {"other coding", TEXT_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), HTTP_FRAMING_NONE,
-     HTTP_MESSAGE_BAD, NULL},
+    {"other coding", TEXT_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"),
+     HTTP_FRAMING_NONE, HTTP_MESSAGE_BAD, NULL},
     {"no HTTP", TEXT_INIT("SSH-2.0-OpenSSH\r\n"), HTTP_FRAMING_NONE, HTTP_MESSAGE_BAD, NULL},
     {"ICY", TEXT_INIT("ICY/1.0 200 OK\r\n\r\n"), HTTP_FRAMING_NONE, HTTP_MESSAGE_BAD, NULL},
     {"bad status", TEXT_INIT("HTTP/1.1 2x0 OK\r\n\r\n"), HTTP_FRAMING_NONE, HTTP_MESSAGE_BAD, NULL},
-    {"LF lines", TEXT_INIT("HTTP/1.1 200 OK\nContent-Length: 2\n\nok"), HTTP_FRAMING_NONE, HTTP_MESSAGE_BAD,
-     NULL},
+    {"LF lines", TEXT_INIT("HTTP/1.1 200 OK\nContent-Length: 2\n\nok"), HTTP_FRAMING_NONE,
+     HTTP_MESSAGE_BAD, NULL},
 };
 
 static void responses_in_pieces(void **state)
@@ -362,8 +391,9 @@ static void responses_in_pieces(void **state)
                 continue;
             assert_int_equal(out.msg.framing, responses[i].framing);
             check_text(((struct text){out.body_text, out.body_len}), responses[i].body);
-            assert_int_equal(out.body, responses[i].framing == HTTP_FRAMING_CLOSE ? HTTP_MESSAGE_MORE
-                                                                                  : HTTP_MESSAGE_DONE);
+            assert_int_equal(out.body, responses[i].framing == HTTP_FRAMING_CLOSE
+                                           ? HTTP_MESSAGE_MORE
+                                           : HTTP_MESSAGE_DONE);
         }
     }
 }
@@ -388,10 +418,10 @@ static void head_response(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_in_pieces), cmocka_unit_test(request_cut_anywhere),
-        cmocka_unit_test(pipelined), cmocka_unit_test(too_large), cmocka_unit_test(keep_alive),
-        cmocka_unit_test(chunk_overhead),     cmocka_unit_test(responses_in_pieces),
-        cmocka_unit_test(head_response),
+        cmocka_unit_test(requests_in_pieces),  cmocka_unit_test(request_cut_anywhere),
+        cmocka_unit_test(pipelined),           cmocka_unit_test(too_large),
+        cmocka_unit_test(keep_alive),          cmocka_unit_test(chunk_overhead),
+        cmocka_unit_test(responses_in_pieces), cmocka_unit_test(head_response),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

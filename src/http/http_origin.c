@@ -74,8 +74,8 @@ bool http_origin_open(struct http_client *client, const struct http_origin_optio
                            ? (struct text){origin->text + options->url.len, options->tls_name.len}
                            : origin->url.host;
     origin->idle_max = options->idle_max > 0 ? options->idle_max : IDLE_MAX;
-    origin->connections_max = options->connections_max > 0 ? options->connections_max
-                                                           : CONNECTIONS_MAX;
+    origin->connections_max =
+        options->connections_max > 0 ? options->connections_max : CONNECTIONS_MAX;
     origin->client = client;
     origin->next = client->first;
     if (origin->next != NULL)
@@ -114,7 +114,8 @@ struct http_client_conn *http_origin_take(struct http_origin *origin, bool sure)
         origin->idle = conn->next;
         origin->idle_count--;
         conn->next = NULL;
-        if ((!sure && now_us - conn->idle_since_us < TRUST_US) || http_stream_quiet(&conn->stream)) {
+        if ((!sure && now_us - conn->idle_since_us < TRUST_US) ||
+            http_stream_quiet(&conn->stream)) {
             origin->in_use++;
             return conn;
         }
@@ -135,8 +136,8 @@ bool http_origin_connect(struct http_origin *origin, int64_t deadline_us,
     bool fine = net_connect(origin->client->loop, &origin->address, &options, deadline_us,
                             &conn->stream.net, st);
     if (fine && origin->tls != NULL)
-        fine = http_stream_tls_connect(&conn->stream, origin->tls, origin->tls_name, deadline_us,
-                                       st);
+        fine =
+            http_stream_tls_connect(&conn->stream, origin->tls, origin->tls_name, deadline_us, st);
     if (!fine) {
         http_origin_release(origin, conn, false);
         return false;

@@ -1,5 +1,6 @@
 /* A head is two pieces of memory: the lines that http decides, made on the stack when it is sent,
- * and those of the caller, gathered in the request's arena. They leave with the body in one writev. */
+ * and those of the caller, gathered in the request's arena. They leave with the body in one writev.
+ */
 #include "http_conn_internal.h"
 
 #include <assert.h>
@@ -208,12 +209,12 @@ const char *http_reply_reason(int http_status)
 int http_reply_status_for(enum status_code code)
 {
     static const int statuses[] = {
-        [STATUS_OK] = 200,           [STATUS_INVALID] = 400,     [STATUS_UNAUTHENTICATED] = 401,
-        [STATUS_FORBIDDEN] = 403,    [STATUS_NOT_FOUND] = 404,   [STATUS_CONFLICT] = 409,
-        [STATUS_TOO_LARGE] = 413,    [STATUS_RATE_LIMITED] = 429, [STATUS_NO_MONEY] = 402,
-        [STATUS_UNAVAILABLE] = 503,  [STATUS_UPSTREAM] = 502,    [STATUS_TIMEOUT] = 504,
-        [STATUS_CANCELLED] = 503,    [STATUS_CLOSED] = 502,      [STATUS_LIMIT] = 413,
-        [STATUS_SYSTEM] = 500,       [STATUS_INTERNAL] = 500,
+        [STATUS_OK] = 200,          [STATUS_INVALID] = 400,      [STATUS_UNAUTHENTICATED] = 401,
+        [STATUS_FORBIDDEN] = 403,   [STATUS_NOT_FOUND] = 404,    [STATUS_CONFLICT] = 409,
+        [STATUS_TOO_LARGE] = 413,   [STATUS_RATE_LIMITED] = 429, [STATUS_NO_MONEY] = 402,
+        [STATUS_UNAVAILABLE] = 503, [STATUS_UPSTREAM] = 502,     [STATUS_TIMEOUT] = 504,
+        [STATUS_CANCELLED] = 503,   [STATUS_CLOSED] = 502,       [STATUS_LIMIT] = 413,
+        [STATUS_SYSTEM] = 500,      [STATUS_INTERNAL] = 500,
     };
     static_assert(ARRAY_LEN(statuses) == STATUS_COUNT, "every code has its HTTP status");
     WEIR_ASSERT((size_t)code < ARRAY_LEN(statuses));
@@ -348,8 +349,9 @@ static bool write_last(struct http_reply *reply, struct text piece, bool last, s
         if (piece.len > 0)
             pieces[count++] = piece_of(piece);
         if (reply->chunked && (piece.len > 0 || last))
-            pieces[count++] = piece_of(!last ? TEXT("\r\n") : piece.len > 0 ? TEXT("\r\n0\r\n\r\n")
-                                                                           : TEXT("0\r\n\r\n"));
+            pieces[count++] = piece_of(!last           ? TEXT("\r\n")
+                                       : piece.len > 0 ? TEXT("\r\n0\r\n\r\n")
+                                                       : TEXT("0\r\n\r\n"));
         reply->bytes += piece.len;
     }
     if (count > 0 && !send_pieces(reply, pieces, count, st))

@@ -2,11 +2,11 @@
  *     http_reply_header(reply, TEXT("cache-control"), TEXT("no-store"));
  *     http_reply_send(reply, 200, TEXT("application/json"), body, st)
  * or as it comes
- *     http_reply_start(reply, 200, st), http_reply_write(reply, piece, st).., http_reply_end(reply, st)
- * Each of send, start and write is one writev. Writing waits while the client is slow, and fails
- * when it is gone, or when it took nothing for the server's write timeout.
- * Left to http: Date, Content-Length, Transfer-Encoding, Connection, and leaving the body out for
- * HEAD, 204 and 304. Belongs to the connection's fiber. */
+ *     http_reply_start(reply, 200, st), http_reply_write(reply, piece, st).., http_reply_end(reply,
+ * st) Each of send, start and write is one writev. Writing waits while the client is slow, and
+ * fails when it is gone, or when it took nothing for the server's write timeout. Left to http:
+ * Date, Content-Length, Transfer-Encoding, Connection, and leaving the body out for HEAD, 204 and
+ * 304. Belongs to the connection's fiber. */
 #pragma once
 #include "base.h"
 #include "status.h"
@@ -28,8 +28,8 @@ void http_reply_close_after(struct http_reply *reply);
 
 /* `content_type` may be empty when there is no body. Waits.
  * Fails: STATUS_CLOSED, STATUS_TIMEOUT, fiber.h; there is nothing left to say to the client. */
-MUST_CHECK bool http_reply_send(struct http_reply *reply, int http_status,
-                                struct text content_type, struct text body, struct status *st);
+MUST_CHECK bool http_reply_send(struct http_reply *reply, int http_status, struct text content_type,
+                                struct text body, struct status *st);
 
 /* Sends the head; the body follows in chunks (HTTP/1.0: until the connection closes). Waits. */
 MUST_CHECK bool http_reply_start(struct http_reply *reply, int http_status, struct status *st);
@@ -44,9 +44,9 @@ MUST_CHECK bool http_reply_end(struct http_reply *reply, struct status *st);
 /* Ends the body with a last piece, in one write. Waits. */
 MUST_CHECK bool http_reply_end_with(struct http_reply *reply, struct text piece, struct status *st);
 
-bool http_reply_started(const struct http_reply *reply); /* send or start was called */
-bool http_reply_ended(const struct http_reply *reply);   /* all of it was handed to the kernel */
-int http_reply_status(const struct http_reply *reply);   /* 0 before it was started */
+bool http_reply_started(const struct http_reply *reply);   /* send or start was called */
+bool http_reply_ended(const struct http_reply *reply);     /* all of it was handed to the kernel */
+int http_reply_status(const struct http_reply *reply);     /* 0 before it was started */
 uint64_t http_reply_bytes(const struct http_reply *reply); /* bytes of body written so far */
 /* When the head was handed to the kernel, monotonic; 0 before. */
 int64_t http_reply_started_us(const struct http_reply *reply);

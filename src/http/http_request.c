@@ -148,9 +148,8 @@ static bool next_piece(struct http_conn *conn, size_t bytes_max, struct text *pi
     while (!conn->msg.body_done) {
         if (conn->buf_at == conn->buf_end && !fill_body(conn, st))
             return false;
-        enum http_message_result result =
-            http_message_body(&conn->msg, conn->buf + conn->buf_at, conn->buf_end - conn->buf_at,
-                              &used, piece);
+        enum http_message_result result = http_message_body(
+            &conn->msg, conn->buf + conn->buf_at, conn->buf_end - conn->buf_at, &used, piece);
         conn->buf_at += used;
         if (result == HTTP_MESSAGE_BAD)
             return status_fail(st, STATUS_INVALID, "%.*s", TEXT_ARG(conn->msg.bad_text));
@@ -206,8 +205,8 @@ static bool read_counted(struct http_conn *conn, struct text *out, struct status
             size_t room = memory->size - memory->len;
             if (room > conn->msg.body_left)
                 room = (size_t)conn->msg.body_left; /* what follows is the next request's */
-            bool fine = http_stream_read(&conn->stream, to, room, body_deadline(conn, now_us),
-                                         &got, st);
+            bool fine =
+                http_stream_read(&conn->stream, to, room, body_deadline(conn, now_us), &got, st);
             conn->body.waited_us += clock_mono_us() - now_us;
             if (!fine)
                 return false;

@@ -13,11 +13,11 @@ struct http_route;
 enum { HTTP_PARAMS_MAX = 4 };
 
 struct http_request {
-    struct text method;      /* "GET" */
-    struct text target;      /* as sent */
-    struct text path;        /* decoded once: UTF-8, no NUL, no "." or ".." segment, starts with "/" */
-    struct text path_raw;    /* not decoded: what the router splits */
-    struct text query;       /* raw, without "?"; see http_request_query */
+    struct text method;   /* "GET" */
+    struct text target;   /* as sent */
+    struct text path;     /* decoded once: UTF-8, no NUL, no "." or ".." segment, starts with "/" */
+    struct text path_raw; /* not decoded: what the router splits */
+    struct text query;    /* raw, without "?"; see http_request_query */
     struct http_headers headers;
     struct text host;        /* of the target or of Host, checked; "" for HTTP/1.0 without one */
     struct text peer;        /* "127.0.0.1:50000" or "unix" */

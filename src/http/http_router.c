@@ -58,8 +58,8 @@ void http_router_free(struct http_router *router)
         arena_close(router->arena);
 }
 
-enum http_router_result http_router_find(const struct http_router *router,
-                                         struct http_request *req, struct text *allow)
+enum http_router_result http_router_find(const struct http_router *router, struct http_request *req,
+                                         struct text *allow)
 {
     struct search search = {.req = req, .method = req->is_head ? TEXT("GET") : req->method};
     search.allow = text_buf_in(req->arena, 256);
@@ -150,15 +150,14 @@ static bool descend(struct search *search, const struct node *node, struct text 
         return false;
     for (const struct node *child = node->child; child != NULL; child = child->next) {
         if (child->kind == NODE_LITERAL) {
-            if (text_equal(child->literal, segment) &&
-                descend(search, child, after, params_count))
+            if (text_equal(child->literal, segment) && descend(search, child, after, params_count))
                 return true;
         } else if (child->kind == NODE_PARAM) {
             search->params[params_count] = segment;
             if (segment.len > 0 && descend(search, child, after, params_count + 1))
                 return true;
-        } else if (http_url_decode(rest, false, search->req->arena,
-                                   &search->params[params_count], &st) &&
+        } else if (http_url_decode(rest, false, search->req->arena, &search->params[params_count],
+                                   &st) &&
                    try_leaves(search, child)) {
             return true;
         }

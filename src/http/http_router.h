@@ -31,7 +31,7 @@ enum http_router_result {
     HTTP_ROUTER_NO_METHOD, /* 405, or OPTIONS: the path exists; *allow says what for */
 };
 /* `*allow` is in the request's arena: "GET, HEAD, OPTIONS". */
-enum http_router_result http_router_find(const struct http_router *router,
-                                         struct http_request *req, struct text *allow);
+enum http_router_result http_router_find(const struct http_router *router, struct http_request *req,
+                                         struct text *allow);
 /* The parameter `name` of the route found. Asserts that the route has it. */
 struct text http_request_param(const struct http_request *req, const char *name);

@@ -47,10 +47,10 @@ struct http_limits {
 };
 
 struct http_server_options {
-    struct net_address address;      /* where to listen, unless `listener` is given */
+    struct net_address address; /* where to listen, unless `listener` is given */
     struct net_listen_options listen;
-    struct net_listener *listener;   /* already open; the server owns it from here */
-    struct http_tls *tls;            /* NULL: plain. Not owned; outlives the server */
+    struct net_listener *listener; /* already open; the server owns it from here */
+    struct http_tls *tls;          /* NULL: plain. Not owned; outlives the server */
     struct http_limits limits;
     /* Answers a request. It may wait. */
     void (*handler)(void *ctx, struct http_request *req, struct http_reply *reply);
@@ -73,7 +73,8 @@ size_t http_server_connections(const struct http_server *server);
 /* Stops accepting, closes idle connections, lets running requests finish with "Connection: close".
  * A request is cancelled when it has run for `stream_max_ms` since its first byte, and all that
  * are left when `drain_max_ms` have passed from now. Waits (in a fiber that is no connection's)
- * until the last connection has gone. A cancelled drain cancels all requests at once and goes on. */
+ * until the last connection has gone. A cancelled drain cancels all requests at once and goes on.
+ */
 void http_server_drain(struct http_server *server, int64_t stream_max_ms, int64_t drain_max_ms);
 /* After http_server_drain, or when no connection is left. NULL is fine. */
 void http_server_close(struct http_server *server);

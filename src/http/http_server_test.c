@@ -76,15 +76,37 @@ static const struct {
     int status;
     const char *body;
 } odd[] = {
-    {"bad chunk size", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 400, NULL},
-    {"chunk size 0xd", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0xd\r\nhello, world!\r\n0\r\n\r\n"), 400, NULL},
-    {"chunk size overflow", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n"), 400, NULL},
-    {"chunk size -1", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n-1\r\n"), 400, NULL},
-    {"two lengths", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), 400, NULL},
-    {"both framings", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400, NULL},
-    {"xchunked", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 501, NULL},
-    {"length +13", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: +13\r\n\r\nhello, world!"), 400, NULL},
-    {"space before colon", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length : 13\r\n\r\nhello, world!"), 400, NULL},
+    {"bad chunk size",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 400,
+     NULL},
+    {"chunk size 0xd",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST
+               "Transfer-Encoding: chunked\r\n\r\n0xd\r\nhello, world!\r\n0\r\n\r\n"),
+     400, NULL},
+    {"chunk size overflow",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST
+               "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n"),
+     400, NULL},
+    {"chunk size -1",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n-1\r\n"), 400,
+     NULL},
+    {"two lengths",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST
+               "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"),
+     400, NULL},
+    {"both framings",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST
+               "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+     400, NULL},
+    {"xchunked",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 501,
+     NULL},
+    {"length +13",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: +13\r\n\r\nhello, world!"), 400,
+     NULL},
+    {"space before colon",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length : 13\r\n\r\nhello, world!"), 400,
+     NULL},
     {"NUL in value", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n"), 400, NULL},
     {"bare CR", TEXT_INIT("GET / HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n"), 400, NULL},
     {"bare LF", TEXT_INIT("GET / HTTP/1.1\n" HOST "\n"), 400, NULL},
@@ -97,15 +119,32 @@ static const struct {
     {"star for GET", TEXT_INIT("GET * HTTP/1.1\r\n" HOST "\r\n"), 400, NULL},
     {"unknown method", TEXT_INIT("BREW / HTTP/1.1\r\n" HOST "\r\n"), 501, NULL},
     {"HTTP/2.0", TEXT_INIT("GET / HTTP/2.0\r\n" HOST "\r\n"), 505, NULL},
-    {"other expectation", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Expect: tea\r\nContent-Length: 2\r\n\r\nok"), 417, NULL},
+    {"other expectation",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Expect: tea\r\nContent-Length: 2\r\n\r\nok"), 417,
+     NULL},
     {"garbage", TEXT_INIT("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), 400, NULL},
-    {"smuggled", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 4\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n" HOST "\r\n"), 400, NULL},
-    {"chunk extension", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST CLOSE "Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\n\r\n"), 200, "ok"},
-    {"trailer", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST CLOSE "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n"), 200, "ok"},
+    {"smuggled",
+     TEXT_INIT(
+         "POST /echo HTTP/1.1\r\n" HOST
+         "Content-Length: 4\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n" HOST
+         "\r\n"),
+     400, NULL},
+    {"chunk extension",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST CLOSE
+               "Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\n\r\n"),
+     200, "ok"},
+    {"trailer",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST CLOSE
+               "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n"),
+     200, "ok"},
     {"leading CRLF", TEXT_INIT("\r\nGET /x HTTP/1.1\r\n" HOST CLOSE "\r\n"), 200, "/x"},
     {"OPTIONS *", TEXT_INIT("OPTIONS * HTTP/1.1\r\n" HOST CLOSE "\r\n"), 200, "*"},
-    {"expect", TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST CLOSE "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nok"), 200, "ok"},
-    {"no reply made", TEXT_INIT("GET /nothing HTTP/1.1\r\n" HOST "\r\n"), 500, "error: no answer was made"},
+    {"expect",
+     TEXT_INIT("POST /echo HTTP/1.1\r\n" HOST CLOSE
+               "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nok"),
+     200, "ok"},
+    {"no reply made", TEXT_INIT("GET /nothing HTTP/1.1\r\n" HOST "\r\n"), 500,
+     "error: no answer was made"},
 };
 
 static void odd_inputs(struct rig *rig)
@@ -150,9 +189,11 @@ static void large_heads(struct rig *rig)
     char *path = arena_alloc(rig->arena, 1000000);
     memset(path, 'a', 1000000);
     body_is(rig_talk(rig, arena_format(rig->arena, "GET /%.*s HTTP/1.1\r\n" HOST CLOSE "\r\n", 8000,
-                                       path)), 200, NULL);
-    body_is(rig_talk(rig, arena_format(rig->arena, "GET /%.*s HTTP/1.1\r\n" HOST CLOSE "\r\n", 1000000,
-                                       path)), 414, NULL);
+                                       path)),
+            200, NULL);
+    body_is(rig_talk(rig, arena_format(rig->arena, "GET /%.*s HTTP/1.1\r\n" HOST CLOSE "\r\n",
+                                       1000000, path)),
+            414, NULL);
 }
 
 static void heads_bounded(void **state)
@@ -187,14 +228,15 @@ static void request_cut_anywhere(void **state)
 static void pipelined(struct rig *rig)
 {
     struct text response = rig_talk(
-        rig, TEXT("GET /1 HTTP/1.1\r\n" HOST "\r\n"
-                  "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n2"
-                  "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\n3\r\n0\r\n\r\n"
-                  "\r\nHEAD /4 HTTP/1.1\r\n" HOST "\r\n"
-                  "GET /stream?n=1 HTTP/1.1\r\n" HOST "\r\n"
-                  "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nxyz" /* left unread */
-                  "GET /7 HTTP/1.1\r\n" HOST CLOSE "\r\n"
-                  "GET /never HTTP/1.1\r\n" HOST "\r\n"));
+        rig,
+        TEXT("GET /1 HTTP/1.1\r\n" HOST "\r\n"
+             "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n2"
+             "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\n3\r\n0\r\n\r\n"
+             "\r\nHEAD /4 HTTP/1.1\r\n" HOST "\r\n"
+             "GET /stream?n=1 HTTP/1.1\r\n" HOST "\r\n"
+             "POST /hello HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nxyz" /* left unread */
+             "GET /7 HTTP/1.1\r\n" HOST CLOSE "\r\n"
+             "GET /never HTTP/1.1\r\n" HOST "\r\n"));
     assert_int_equal(rig_count(response, TEXT("HTTP/1.1 200 OK\r\n")), 7);
     assert_int_equal(rig->calls, 7);
     check_text(rig_body(response).at == NULL ? TEXT_NONE : text_take(rig_body(response), 2), "/1");
@@ -218,12 +260,14 @@ static void expects(struct rig *rig)
 {
     bool closed;
     struct net_conn *conn = rig_connect(rig);
-    rig_send(conn, TEXT("POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
+    rig_send(conn, TEXT("POST /echo HTTP/1.1\r\n" HOST
+                        "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
     check_text(rig_receive_until(rig, conn, TEXT("\r\n\r\n")), "HTTP/1.1 100 Continue\r\n\r\n");
     rig_send(conn, TEXT("ok"));
     body_is(rig_receive_until(rig, conn, TEXT("ok")), 200, "ok");
     /* A body that nobody reads is not asked for, and the connection is of no use after. */
-    rig_send(conn, TEXT("POST /hello HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
+    rig_send(conn, TEXT("POST /hello HTTP/1.1\r\n" HOST
+                        "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
     struct text response = rig_receive(rig, conn, 5000, &closed);
     body_is(response, 200, "/hello");
     assert_true(closed);
@@ -254,8 +298,10 @@ static void large_bodies(struct rig *rig)
         text_buf_add(&input, body);
         assert_true(text_equal(rig_body(rig_talk(rig, text_buf_text(&input))), body));
         input = text_buf_in(rig->arena, 4 * MIB);
-        text_buf_addf(&input, "POST /echo HTTP/1.1\r\n" HOST CLOSE
-                      "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", body.len);
+        text_buf_addf(&input,
+                      "POST /echo HTTP/1.1\r\n" HOST CLOSE
+                      "Transfer-Encoding: chunked\r\n\r\n%zx\r\n",
+                      body.len);
         text_buf_add(&input, body);
         text_buf_add(&input, TEXT("\r\n0\r\n\r\n"));
         assert_true(text_equal(rig_body(rig_talk(rig, text_buf_text(&input))), body));
@@ -265,11 +311,13 @@ static void large_bodies(struct rig *rig)
     text_buf_add(&input, (struct text){bytes, 4000000});
     body_is(rig_talk(rig, text_buf_text(&input)), 413, NULL); /* the answer gets through */
     input = text_buf_in(rig->arena, 8 * MIB);
-    text_buf_add(&input, TEXT("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3d0900\r\n"));
+    text_buf_add(&input, TEXT("POST /echo HTTP/1.1\r\n" HOST
+                              "Transfer-Encoding: chunked\r\n\r\n3d0900\r\n"));
     text_buf_add(&input, (struct text){bytes, 4000000});
     body_is(rig_talk(rig, text_buf_text(&input)), 413, NULL);
     input = text_buf_in(rig->arena, 8 * MIB);
-    text_buf_add(&input, TEXT("POST /count HTTP/1.1\r\n" HOST CLOSE "Content-Length: 4000000\r\n\r\n"));
+    text_buf_add(&input,
+                 TEXT("POST /count HTTP/1.1\r\n" HOST CLOSE "Content-Length: 4000000\r\n\r\n"));
     text_buf_add(&input, (struct text){bytes, 4000000});
     body_is(rig_talk(rig, text_buf_text(&input)), 200, "4000000");
 }
@@ -330,18 +378,22 @@ static void deadlines(void **state)
 {
     (void)state;
     const struct http_server_options options = {
-        .limits = {.head_ms = 200, .idle_ms = 200, .body_grace_ms = 200,
-                   .body_bytes_per_second = 10000}};
+        .limits = {
+            .head_ms = 200, .idle_ms = 200, .body_grace_ms = 200, .body_bytes_per_second = 10000}};
     rig_run(slow_clients, &options);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_plain),     cmocka_unit_test(connection_kept),
-        cmocka_unit_test(requests_odd),       cmocka_unit_test(heads_bounded),
-        cmocka_unit_test(request_cut_anywhere), cmocka_unit_test(requests_pipelined),
-        cmocka_unit_test(expect_continue),    cmocka_unit_test(bodies_bounded),
+        cmocka_unit_test(requests_plain),
+        cmocka_unit_test(connection_kept),
+        cmocka_unit_test(requests_odd),
+        cmocka_unit_test(heads_bounded),
+        cmocka_unit_test(request_cut_anywhere),
+        cmocka_unit_test(requests_pipelined),
+        cmocka_unit_test(expect_continue),
+        cmocka_unit_test(bodies_bounded),
         cmocka_unit_test(deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,12 +13,12 @@ struct sse_buf {
 };
 
 struct http_sse_parser {
-    bool begun;      /* the place where a byte order mark may stand is passed */
-    bool after_cr;   /* the last byte was a CR: a LF that follows belongs to it */
+    bool begun;    /* the place where a byte order mark may stand is passed */
+    bool after_cr; /* the last byte was a CR: a LF that follows belongs to it */
     bool bad;
-    bool given;      /* the last call gave an event: forget it at the next */
-    bool has_data;   /* a data line was seen */
-    bool in_place;   /* the data is `data_at`, and lies in the caller's input */
+    bool given;    /* the last call gave an event: forget it at the next */
+    bool has_data; /* a data line was seen */
+    bool in_place; /* the data is `data_at`, and lies in the caller's input */
     struct text data_at;
     struct sse_buf line; /* the front of a line whose end is still to come */
     struct sse_buf data, event, id;

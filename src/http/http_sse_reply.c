@@ -32,11 +32,13 @@ bool http_sse_send(struct http_reply *reply, struct text event, struct text id, 
     if (event.len > 0)
         fits = add(&at, end, TEXT("event: ")) && add(&at, end, event) && add(&at, end, TEXT("\n"));
     if (id.len > 0)
-        fits = fits && add(&at, end, TEXT("id: ")) && add(&at, end, id) && add(&at, end, TEXT("\n"));
+        fits =
+            fits && add(&at, end, TEXT("id: ")) && add(&at, end, id) && add(&at, end, TEXT("\n"));
     bool more = true;
     while (more) {
         struct text line = take_line(&data, &more);
-        fits = fits && add(&at, end, TEXT("data: ")) && add(&at, end, line) && add(&at, end, TEXT("\n"));
+        fits = fits && add(&at, end, TEXT("data: ")) && add(&at, end, line) &&
+               add(&at, end, TEXT("\n"));
     }
     fits = fits && add(&at, end, TEXT("\n"));
     WEIR_ASSERT(fits);

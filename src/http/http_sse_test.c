@@ -48,8 +48,14 @@ static void events(void **state)
         {"comments", ": ping\n\n:\n\ndata: x\n\n", "||-1|x;", true},
         {"unknown field", "foo: bar\ndata: x\nfoo\n\n", "||-1|x;", true},
         {"event without data", "event: a\n\ndata: x\n\n", "||-1|x;", true},
-        {"mark", "\xEF\xBB\xBF" "data: x\n\n", "||-1|x;", true},
-        {"half a mark", "\xEF\xBB" "data: x\n\ndata: y\n\n", "||-1|y;", true},
+        {"mark",
+         "\xEF\xBB\xBF"
+         "data: x\n\n",
+         "||-1|x;", true},
+        {"half a mark",
+         "\xEF\xBB"
+         "data: x\n\ndata: y\n\n",
+         "||-1|y;", true},
         {"cut in a line", "data: x\n\ndata: y", "||-1|x;", false},
         {"cut before the empty line", "data: x\n", "", false},
         {"empty", "", "", true},

@@ -31,8 +31,8 @@ static int accepts(struct text field, struct text coding);
 static int quality(struct text parameters);
 static struct form choose_form(const struct http_static_file *file, struct http_request *req);
 static bool etag_listed(struct text list, struct text etag, bool weak_counts);
-static enum range_result read_range(const struct http_request *req, struct text etag,
-                                    uint64_t size, struct range *out);
+static enum range_result read_range(const struct http_request *req, struct text etag, uint64_t size,
+                                    struct range *out);
 static enum range_result parse_range(struct text text, uint64_t size, struct range *out);
 static bool serve_range(const struct http_static_file *file, struct range range,
                         struct http_reply *reply, struct status *st);
@@ -217,8 +217,8 @@ static bool etag_listed(struct text list, struct text etag, bool weak_counts)
     return false;
 }
 
-static enum range_result read_range(const struct http_request *req, struct text etag,
-                                    uint64_t size, struct range *out)
+static enum range_result read_range(const struct http_request *req, struct text etag, uint64_t size,
+                                    struct range *out)
 {
     struct text text = http_request_header(req, TEXT("range"));
     struct text condition = http_request_header(req, TEXT("if-range"));

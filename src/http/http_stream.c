@@ -60,12 +60,11 @@ bool http_stream_tls_connect(struct http_stream *stream, struct http_tls *tls, s
     if (!begin_tls(stream, tls, st))
         return false;
     SSL_set_connect_state(stream->ssl);
-    bool is_address = inet_pton(AF_INET, host, address) == 1 ||
-                      inet_pton(AF_INET6, host, address) == 1;
-    bool fine = is_address
-                    ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->ssl), host) == 1
-                    : SSL_set1_host(stream->ssl, host) == 1 &&
-                          SSL_set_tlsext_host_name(stream->ssl, host) == 1;
+    bool is_address =
+        inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+    bool fine = is_address ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->ssl), host) == 1
+                           : SSL_set1_host(stream->ssl, host) == 1 &&
+                                 SSL_set_tlsext_host_name(stream->ssl, host) == 1;
     if (!fine)
         return http_tls_fail(st, STATUS_INTERNAL, "could not set the name to verify");
     if (handshake(stream, deadline_us, st))
@@ -200,8 +199,7 @@ static bool handshake(struct http_stream *stream, int64_t deadline_us, struct st
 }
 
 /* Waits for what OpenSSL wants before the call that gave `result` is made again. */
-static bool tls_wait(struct http_stream *stream, int result, int64_t deadline_us,
-                     struct status *st)
+static bool tls_wait(struct http_stream *stream, int result, int64_t deadline_us, struct status *st)
 {
     switch (SSL_get_error(stream->ssl, result)) {
     case SSL_ERROR_WANT_READ:

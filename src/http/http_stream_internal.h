@@ -38,5 +38,6 @@ MUST_CHECK bool http_stream_write(struct http_stream *stream, struct iovec *piec
                                   int64_t progress_ms, int64_t deadline_us, struct status *st);
 /* For a connection that should be silent: whether it still is, and open. Does not wait. */
 bool http_stream_quiet(struct http_stream *stream);
-void http_stream_end_write(struct http_stream *stream); /* a FIN; for TLS a close_notify before it */
-void http_stream_close(struct http_stream *stream);     /* zeroes it */
+void http_stream_end_write(
+    struct http_stream *stream);                    /* a FIN; for TLS a close_notify before it */
+void http_stream_close(struct http_stream *stream); /* zeroes it */

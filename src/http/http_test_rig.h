@@ -39,9 +39,9 @@ struct text rig_talk(struct rig *rig, struct text input);
 /* Waits until the server has `count` connections. */
 void rig_wait_connections(struct rig *rig, size_t count);
 void rig_sleep(int64_t ms);
-int rig_descriptors(void); /* open in this process */
-int rig_status(struct text response);          /* of "HTTP/1.1 200 OK" */
-struct text rig_body(struct text response);    /* what follows the head */
+int rig_descriptors(void);                  /* open in this process */
+int rig_status(struct text response);       /* of "HTTP/1.1 200 OK" */
+struct text rig_body(struct text response); /* what follows the head */
 size_t rig_count(struct text text, struct text needle);
 
 /* GET /hello, POST /echo, /count (streams the body in), /stream?n=N, /sse, /wait (until cancelled),

@@ -35,8 +35,9 @@ bool http_tls_server_open(const struct http_tls_server_options *options, struct 
                           struct status *st)
 {
     WEIR_ASSERT(options->certificate_file != NULL && options->key_file != NULL);
-    AUTO(http_tls) struct http_tls *tls = tls_new(true, options->certificate_file,
-                                                  options->key_file, options->client_ca_file);
+    AUTO(http_tls)
+    struct http_tls *tls =
+        tls_new(true, options->certificate_file, options->key_file, options->client_ca_file);
     if (!http_tls_reload(tls, st))
         return false;
     *out = TAKE(tls);
@@ -46,8 +47,9 @@ bool http_tls_server_open(const struct http_tls_server_options *options, struct 
 bool http_tls_client_open(const struct http_tls_client_options *options, struct http_tls **out,
                           struct status *st)
 {
-    AUTO(http_tls) struct http_tls *tls = tls_new(false, options->certificate_file,
-                                                  options->key_file, options->ca_file);
+    AUTO(http_tls)
+    struct http_tls *tls =
+        tls_new(false, options->certificate_file, options->key_file, options->ca_file);
     if (!http_tls_reload(tls, st))
         return false;
     *out = TAKE(tls);
@@ -73,8 +75,7 @@ int64_t http_tls_expires_s(struct http_tls *tls)
     pthread_mutex_lock(&tls->lock);
     X509 *certificate = SSL_CTX_get0_certificate(tls->ctx);
     struct tm end = {0};
-    bool known = certificate != NULL &&
-                 ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1;
+    bool known = certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1;
     pthread_mutex_unlock(&tls->lock);
     return known ? (int64_t)timegm(&end) : 0;
 }

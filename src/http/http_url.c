@@ -186,8 +186,7 @@ static int hex(char c)
 static bool parse_port(struct text text, uint16_t *out)
 {
     int64_t port;
-    if (text.len > 5 || !text_to_i64(text, &port) || port < 1 || port > 65535 ||
-        text.at[0] == '-')
+    if (text.len > 5 || !text_to_i64(text, &port) || port < 1 || port > 65535 || text.at[0] == '-')
         return false;
     *out = (uint16_t)port;
     return true;

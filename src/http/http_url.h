@@ -21,12 +21,12 @@ MUST_CHECK bool http_url_query(struct text query, struct text name, struct arena
                                struct text *out, struct status *st);
 
 struct http_url {
-    bool tls;          /* https */
-    bool is_unix;      /* unix:/path/of/socket, with path_prefix empty */
-    struct text host;  /* without brackets; or the path of the unix socket */
-    uint16_t port;     /* 80 or 443 unless given */
+    bool tls;              /* https */
+    bool is_unix;          /* unix:/path/of/socket, with path_prefix empty */
+    struct text host;      /* without brackets; or the path of the unix socket */
+    uint16_t port;         /* 80 or 443 unless given */
     struct text authority; /* what goes into Host: "example.net:8080" */
-    struct text path;  /* "" or "/v1", without a final slash, not decoded */
+    struct text path;      /* "" or "/v1", without a final slash, not decoded */
 };
 /* "https://host:port/base", "http://[::1]:8080", "unix:/run/x". No user, query or fragment.
  * Owns: the texts point into `text`. Fails: STATUS_INVALID. */
