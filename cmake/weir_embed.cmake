@@ -25,7 +25,7 @@ function(weir_embed target symbol)
     math(EXPR i "${i} + 1")
   endforeach()
   string(APPEND rows "    .quad 0, 0, 0\n    .size ${symbol}, . - ${symbol}\n")
-  set(source ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.s)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.S)
   file(CONFIGURE OUTPUT ${source}
        CONTENT "${blobs}${rows}    .section .note.GNU-stack,\"\",%progbits\n" @ONLY)
   set_source_files_properties(${source} PROPERTIES LANGUAGE ASM OBJECT_DEPENDS "${inputs}")

@@ -69,8 +69,8 @@ struct json_at json_at_root(json_t *root)
     return (struct json_at){.value = root};
 }
 
-bool json_get_text(const struct json_at *at, const char *key, enum json_need need,
-                   size_t bytes_max, struct text *out, struct status *st)
+bool json_get_text(const struct json_at *at, const char *key, enum json_need need, size_t bytes_max,
+                   struct text *out, struct status *st)
 {
     json_t *value = NULL;
     if (!get(at, key, need, &value, st))
@@ -236,8 +236,8 @@ bool json_only(const struct json_at *at, const char *const *keys, struct status 
     return true;
 }
 
-bool json_fail(const struct json_at *at, const char *key, struct status *st, const char *format,
-               ...)
+bool(json_fail)(const struct json_at *at, const char *key, struct status *st, const char *format,
+                ...)
 {
     char path[STATUS_FIELD_BYTES_MAX], text[STATUS_TEXT_BYTES_MAX];
     struct text_out out = text_out_over(path, sizeof(path) - 1);
@@ -313,7 +313,10 @@ static bool fail_choice(const struct json_at *at, const char *key, const char *c
     char list[STATUS_TEXT_BYTES_MAX];
     struct text_out out = text_out_over(list, sizeof(list));
     for (size_t i = 0; choices[i] != NULL; i++)
-        text_out_addf(&out, "%s'%s'", i == 0 ? "" : choices[i + 1] == NULL ? " or " : ", ",
+        text_out_addf(&out, "%s'%s'",
+                      i == 0                   ? ""
+                      : choices[i + 1] == NULL ? " or "
+                                               : ", ",
                       choices[i]);
     return json_fail(at, key, st, "must be %.*s", TEXT_ARG(text_out_text(&out)));
 }

@@ -97,5 +97,6 @@ MUST_CHECK bool json_only(const struct json_at *at, const char *const *keys, str
  * the path before the text: "messages[2].content must not be empty". Returns false. */
 bool json_fail(const struct json_at *at, const char *key, struct status *st, const char *format,
                ...) PRINTF_LIKE(4, 5);
+#define json_fail(...) status_false(json_fail(__VA_ARGS__)) /* see status.h */
 /* Writes "messages[2].content"; "" for the root. */
 void json_path(const struct json_at *at, const char *key, struct text_out *out);

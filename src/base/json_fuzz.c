@@ -34,6 +34,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct text_buf buf = text_buf_in(arena, SIZE_MAX);
     json_write(root, &buf);
     if (!json_read(text_buf_text(&buf), NULL, &again, &st) || !json_equal(root, again))
-        WEIR_ASSERT(!"written as it was read");
+        WEIR_ASSERT(false); /* what was written must read as what it was */
     return 0;
 }

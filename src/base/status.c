@@ -30,7 +30,7 @@ static void set(struct status *st, enum status_code code, const char *field, con
 static void keep_whole(char *text, size_t len);
 static const char *error_text(int error, char *memory, size_t size);
 
-bool status_fail(struct status *st, enum status_code code, const char *format, ...)
+bool(status_fail)(struct status *st, enum status_code code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -39,8 +39,8 @@ bool status_fail(struct status *st, enum status_code code, const char *format, .
     return false;
 }
 
-bool status_fail_field(struct status *st, enum status_code code, const char *field,
-                       const char *format, ...)
+bool(status_fail_field)(struct status *st, enum status_code code, const char *field,
+                        const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -49,7 +49,7 @@ bool status_fail_field(struct status *st, enum status_code code, const char *fie
     return false;
 }
 
-bool status_fail_errno(struct status *st, int error, const char *format, ...)
+bool(status_fail_errno)(struct status *st, int error, const char *format, ...)
 {
     char reason[STATUS_FIELD_BYTES_MAX];
     va_list args;
@@ -63,7 +63,7 @@ bool status_fail_errno(struct status *st, int error, const char *format, ...)
 }
 
 /* Whatever is formatted may point into `st` itself: so it goes into memory of its own first. */
-bool status_wrap(struct status *st, const char *format, ...)
+bool(status_wrap)(struct status *st, const char *format, ...)
 {
     char text[STATUS_TEXT_BYTES_MAX];
     WEIR_ASSERT(st != NULL && st->code != STATUS_OK);

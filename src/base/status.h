@@ -37,7 +37,8 @@ enum { STATUS_TEXT_BYTES_MAX = 400, STATUS_FIELD_BYTES_MAX = 96 };
 struct status {
     enum status_code code;
     int64_t retry_after_ms;             /* 0: not known */
-    char field[STATUS_FIELD_BYTES_MAX]; /* "" or the path of the field at fault: "messages[2].role" */
+    char field[STATUS_FIELD_BYTES_MAX]; /* "" or the path of the field at fault: "messages[2].role"
+                                         */
     char text[STATUS_TEXT_BYTES_MAX];   /* UTF-8, cut at a character when too long */
 };
 
@@ -50,6 +51,18 @@ bool status_fail_field(struct status *st, enum status_code code, const char *fie
 bool status_fail_errno(struct status *st, int error, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Puts what we were doing in front: "could not read thread thr_9: no such row". */
 bool status_wrap(struct status *st, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Tells the compiler the value as well. Without it gcc and clang's analyzer also follow the path on
+ * which a failure returned true, and report what would be wrong there. */
+__attribute__((always_inline)) static inline bool status_false(bool value)
+{
+    (void)value;
+    return false;
+}
+#define status_fail(...) status_false(status_fail(__VA_ARGS__))
+#define status_fail_field(...) status_false(status_fail_field(__VA_ARGS__))
+#define status_fail_errno(...) status_false(status_fail_errno(__VA_ARGS__))
+#define status_wrap(...) status_false(status_wrap(__VA_ARGS__))
 void status_clear(struct status *st);
 struct text status_text(const struct status *st);
 const char *status_code_name(enum status_code code); /* "not_found" */
