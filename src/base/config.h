@@ -24,8 +24,9 @@ enum config_type {
 };
 enum {
     CONFIG_LIST_MAX = 32,
-    CONFIG_SECRET = 1 << 0, /* never shown; can be read from a file by WEIR_<NAME>_FILE */
-    CONFIG_START = 1 << 1,  /* says where the file is: not allowed in it */
+    CONFIG_SECRET = 1 << 0,   /* never shown; can be read from a file, by <name>_file */
+    CONFIG_PASSWORD = 1 << 1, /* a URL: its password is never shown; can be read from a file */
+    CONFIG_START = 1 << 2,    /* says where the file is: not allowed in it */
 };
 
 /* One row of the table. */
@@ -48,10 +49,14 @@ extern const struct config_group config_groups[]; /* ended by a NULL title */
 /* [model NAME] and [upstream NAME] in the file: any number of each, fields from a table. */
 enum config_section_kind { CONFIG_SECTION_MODEL, CONFIG_SECTION_UPSTREAM, CONFIG_SECTION_KIND_COUNT };
 extern const char *const config_section_names[CONFIG_SECTION_KIND_COUNT]; /* "model" */
+extern const char *const config_section_helps[CONFIG_SECTION_KIND_COUNT];
 extern const struct config_setting *const config_section_fields[CONFIG_SECTION_KIND_COUNT];
 
+/* The row for "metrics_listen", also written "metrics-listen"; NULL when there is none. */
+const struct config_setting *config_setting_find(struct text name);
+
 struct config_input {
-    const char *const *flags;       /* "--listen=…", "--allow-plaintext" (on), as they came; NULL: none */
+    const char *const *flags; /* "--listen=…", "--allow-plaintext" (on), as they came */
     size_t flags_count;
     const char *const *environment; /* "NAME=value", ended by NULL */
 };
@@ -61,7 +66,7 @@ struct config_input {
  * STATUS_SYSTEM for a file that cannot be read. */
 MUST_CHECK bool config_load(const struct config_input *input, struct arena *arena,
                             struct config **out, struct status *st);
-/* Parses the text of a configuration file alone, as `name`; for tests and tools. */
+/* The text of a configuration file alone, called `name` in errors; for tests and tools. */
 MUST_CHECK bool config_load_text(struct text text, struct text name, struct arena *arena,
                                  struct config **out, struct status *st);
 
