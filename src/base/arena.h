@@ -13,15 +13,15 @@ struct arena;
 /* `bytes_max` is what all allocations together should not pass (a bound on bugs and on abuse; each
  * thing read is bounded where it enters, so honest requests stay far below). */
 struct arena *arena_open(size_t bytes_max);
-void arena_close(struct arena *arena); /* runs the ends in reverse order, then frees; NULL is fine */
+void arena_close(
+    struct arena *arena); /* runs the ends in reverse order, then frees; NULL is fine */
 AUTO_DEFINE(arena, arena_close)
 
 /* Zeroed, aligned for any type. size 0 gives a valid unique pointer. */
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_alloc_array(struct arena *arena, size_t count, size_t size); /* overflow-checked */
 #define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
-#define ARENA_ARRAY(arena, count, type)                                                            \
-    ((type *)arena_alloc_array((arena), (count), sizeof(type)))
+#define ARENA_ARRAY(arena, count, type) ((type *)arena_alloc_array((arena), (count), sizeof(type)))
 
 struct text arena_text(struct arena *arena, struct text text); /* a copy, with a zero behind it */
 char *arena_cstr(struct arena *arena, struct text text);       /* the same as a C string */

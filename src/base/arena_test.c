@@ -24,7 +24,8 @@ static void allocating(void **state)
     struct status_like {
         int64_t a;
         char b;
-    } *one = ARENA_NEW(arena, struct status_like), *many = ARENA_ARRAY(arena, 3, struct status_like);
+    } *one = ARENA_NEW(arena, struct status_like),
+      *many = ARENA_ARRAY(arena, 3, struct status_like);
     assert_true(one->a == 0 && many[2].b == 0);
 }
 
@@ -128,7 +129,8 @@ static const struct {
     {"quotes", "\"a\\b\"", "\"\\\"a\\\\b\\\"\""},
     {"short escapes", "\b\f\n\r\t", "\"\\b\\f\\n\\r\\t\""},
     {"control characters", "\x01\x1f\x7f", "\"\\u0001\\u001f\x7f\""},
-    {"UTF-8 stays", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
+    {"UTF-8 stays", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
+     "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
     {"line separators", "a\xe2\x80\xa8\xe2\x80\xa9z", "\"a\\u2028\\u2029z\""},
     {"their neighbours", "\xe2\x80\xa7\xe2\x80\xaa", "\"\xe2\x80\xa7\xe2\x80\xaa\""},
 };
@@ -150,8 +152,8 @@ static void json_strings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(allocating), cmocka_unit_test(limit),   cmocka_unit_test(ends),
-        cmocka_unit_test(texts),      cmocka_unit_test(growing), cmocka_unit_test(cutting),
+        cmocka_unit_test(allocating),   cmocka_unit_test(limit),   cmocka_unit_test(ends),
+        cmocka_unit_test(texts),        cmocka_unit_test(growing), cmocka_unit_test(cutting),
         cmocka_unit_test(json_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

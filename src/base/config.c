@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Variables that begin with WEIR_ and are no settings: those of our own scripts and tests, and those
- * that Kubernetes gives every container of a namespace that has a service called weir. */
+/* Variables that begin with WEIR_ and are no settings: those of our own scripts and tests, and
+ * those that Kubernetes gives every container of a namespace that has a service called weir. */
 static const char *const other_variables[] = {"WEIR_DEPS_DIR", "WEIR_FUZZ_SECONDS", "WEIR_BIN",
-                                              "WEIR_REPORT", "WEIR_CACHE", "WEIR_ROOT"},
+                                              "WEIR_REPORT",   "WEIR_CACHE",        "WEIR_ROOT"},
                          *const other_prefixes[] = {"WEIR_TEST_", "WEIR_BENCH_", "WEIR_SERVICE_",
                                                     "WEIR_PORT"};
 
@@ -38,8 +38,9 @@ bool config_load(const struct config_input *input, struct arena *arena, struct c
     struct config *config = config_defaults(arena);
     /* First only where the file is; then the file; then all that goes over it. */
     if (!read_environment(config, input, true, arena, st) ||
-        !read_flags(config, input, true, arena, st) || !find_data_folder(config, input, arena, st) ||
-        !read_file(config, arena, st) || !read_environment(config, input, false, arena, st) ||
+        !read_flags(config, input, true, arena, st) ||
+        !find_data_folder(config, input, arena, st) || !read_file(config, arena, st) ||
+        !read_environment(config, input, false, arena, st) ||
         !read_flags(config, input, false, arena, st))
         return false;
     *out = config;

@@ -2,7 +2,8 @@
  * defaults, the configuration file, the environment (WEIR_LISTEN) and flags (--listen=…).
  * A setting that nobody knows is an error that says where it stands and what was perhaps meant.
  * No module reads settings by itself: main makes each module's options from a struct config.
- * Read once at start, read-only from then on: any thread. Nothing here waits, but files are read. */
+ * Read once at start, read-only from then on: any thread. Nothing here waits, but files are read.
+ */
 #pragma once
 #include "base.h"
 #include "status.h"
@@ -47,7 +48,11 @@ struct config_group {
 extern const struct config_group config_groups[]; /* ended by a NULL title */
 
 /* [model NAME] and [upstream NAME] in the file: any number of each, fields from a table. */
-enum config_section_kind { CONFIG_SECTION_MODEL, CONFIG_SECTION_UPSTREAM, CONFIG_SECTION_KIND_COUNT };
+enum config_section_kind {
+    CONFIG_SECTION_MODEL,
+    CONFIG_SECTION_UPSTREAM,
+    CONFIG_SECTION_KIND_COUNT
+};
 extern const char *const config_section_names[CONFIG_SECTION_KIND_COUNT]; /* "model" */
 extern const char *const config_section_helps[CONFIG_SECTION_KIND_COUNT];
 extern const struct config_setting *const config_section_fields[CONFIG_SECTION_KIND_COUNT];
@@ -62,8 +67,8 @@ struct config_input {
 };
 
 /* Reads everything. Owns: what it gives is in `arena`.
- * Fails: STATUS_INVALID with the place ("/etc/weir/weir.ini:12: …", "WEIR_LISTEN: …", "--listen: …");
- * STATUS_SYSTEM for a file that cannot be read. */
+ * Fails: STATUS_INVALID with the place ("/etc/weir/weir.ini:12: …", "WEIR_LISTEN: …", "--listen:
+ * …"); STATUS_SYSTEM for a file that cannot be read. */
 MUST_CHECK bool config_load(const struct config_input *input, struct arena *arena,
                             struct config **out, struct status *st);
 /* The text of a configuration file alone, called `name` in errors; for tests and tools. */

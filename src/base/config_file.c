@@ -44,7 +44,8 @@ static bool read_line(struct reader *reader, struct text line, struct status *st
         return read_section(reader, line, st);
     size_t equals = text_find_byte(line, '=');
     if (equals == line.len)
-        return status_fail(st, STATUS_INVALID, "expected `name = value`, `[section]` or `# comment`");
+        return status_fail(st, STATUS_INVALID,
+                           "expected `name = value`, `[section]` or `# comment`");
     struct text name = text_trim(text_take(line, equals));
     struct text raw = text_trim(text_skip(line, equals + 1));
     if (raw.len >= 2 && raw.at[0] == '"' && raw.at[raw.len - 1] == '"')

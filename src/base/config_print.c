@@ -1,4 +1,5 @@
-/* config_print: what the tables say, for people: the settings in force, the reference, the sample. */
+/* config_print: what the tables say, for people: the settings in force, the reference, the sample.
+ */
 #include "arena.h"
 #include "config_internal.h"
 
@@ -62,8 +63,9 @@ void config_print_markdown(struct text_buf *buf)
     }
     text_buf_add(buf, TEXT("\n## Sections of the file\n"));
     for (size_t kind = 0; kind < CONFIG_SECTION_KIND_COUNT; kind++) {
-        text_buf_addf(buf, "\n`[%s NAME]`: %s.\n\n| field | type | default | what it does |\n"
-                           "| --- | --- | --- | --- |\n",
+        text_buf_addf(buf,
+                      "\n`[%s NAME]`: %s.\n\n| field | type | default | what it does |\n"
+                      "| --- | --- | --- | --- |\n",
                       config_section_names[kind], config_section_helps[kind]);
         markdown_rows(config_section_fields[kind], false, buf);
     }
@@ -71,9 +73,10 @@ void config_print_markdown(struct text_buf *buf)
 
 void config_print_sample(struct text_buf *buf)
 {
-    text_buf_add(buf, TEXT("# weir.ini: every setting with its default. Lines without `#` in front "
-                           "are in force.\n# The environment (WEIR_NAME) and flags (--name=value) go "
-                           "over this file.\n"));
+    text_buf_add(buf,
+                 TEXT("# weir.ini: every setting with its default. Lines without `#` in front "
+                      "are in force.\n# The environment (WEIR_NAME) and flags (--name=value) go "
+                      "over this file.\n"));
     for (const struct config_group *group = config_groups; group->title != NULL; group++) {
         text_buf_addf(buf, "\n# ---- %s ----\n", group->title);
         sample_rows(group->settings, buf);
@@ -135,8 +138,7 @@ static void print_section(const struct config_section *section, struct text_buf 
     }
 }
 
-static void markdown_rows(const struct config_setting *rows, bool environment,
-                          struct text_buf *buf)
+static void markdown_rows(const struct config_setting *rows, bool environment, struct text_buf *buf)
 {
     for (; rows->name != NULL; rows++) {
         text_buf_addf(buf, "| `%s` | ", rows->name);
@@ -188,7 +190,7 @@ static void markdown_type(const struct config_setting *setting, struct text_buf 
             text_buf_addf(buf, "`%.*s`%s", TEXT_ARG(choice), rest.at != NULL ? ", " : "");
         break;
     case CONFIG_TYPE_COUNT:
-        WEIR_ASSERT(!"a type");
+        WEIR_ASSERT(setting->type < CONFIG_TYPE_COUNT);
     }
 }
 
@@ -202,8 +204,8 @@ static void upper(const char *name, struct text_buf *buf)
 
 static void capital(const char *sentence, struct text_buf *buf)
 {
-    char first = (char)(sentence[0] >= 'a' && sentence[0] <= 'z' ? sentence[0] - ('a' - 'A')
-                                                                 : sentence[0]);
+    char first =
+        (char)(sentence[0] >= 'a' && sentence[0] <= 'z' ? sentence[0] - ('a' - 'A') : sentence[0]);
     text_buf_add(buf, (struct text){&first, 1});
     text_buf_add(buf, text_skip(text_of(sentence), 1));
 }

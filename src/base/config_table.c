@@ -105,8 +105,8 @@ static const struct config_setting upstream_fields[] = {
     {"key", CONFIG_TEXT, "", 0, 0, NULL, "API key for it", CONFIG_SECRET},
     {.name = NULL},
 };
-const char *const config_section_names[] = {
-    [CONFIG_SECTION_MODEL] = "model", [CONFIG_SECTION_UPSTREAM] = "upstream"};
+const char *const config_section_names[] = {[CONFIG_SECTION_MODEL] = "model",
+                                            [CONFIG_SECTION_UPSTREAM] = "upstream"};
 const char *const config_section_helps[] = {
     [CONFIG_SECTION_MODEL] = "a model that is offered under NAME, from a file or from an upstream",
     [CONFIG_SECTION_UPSTREAM] = "a server that speaks OpenAI's dialect"};

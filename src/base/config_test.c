@@ -114,8 +114,8 @@ static void precedence(void **state)
     struct config *config;
     struct status st;
     (void)write_file("weir.ini", "workers = 1\nlog_level = warn\nruns_max = 7\n\n# end");
-    const char *variables = arena_format(arena, "WEIR_DATA=%s WEIR_WORKERS=2 WEIR_LOG_LEVEL=error",
-                                         folder).at;
+    const char *variables =
+        arena_format(arena, "WEIR_DATA=%s WEIR_WORKERS=2 WEIR_LOG_LEVEL=error", folder).at;
     assert_true(load("--workers=3 --allow-plaintext", variables, arena, &config, &st));
     assert_int_equal(config_int(config, "workers"), 3);
     check_text(config_text(config, "log_level"), "error");
@@ -146,8 +146,9 @@ static void precedence(void **state)
     assert_true(load("--config=", variables, arena, &config, &st));
     assert_int_equal(config_int(config, "runs_max"), 4);
     assert_false(load("--config=/none.ini", variables, arena, &config, &st));
-    check_text(status_text(&st), "the configuration file: could not open /none.ini: no such file or "
-                                 "directory");
+    check_text(status_text(&st),
+               "the configuration file: could not open /none.ini: no such file or "
+               "directory");
 }
 
 static const struct {
@@ -274,8 +275,9 @@ static void file_sections(void **state)
     struct text_buf buf = text_buf_in(arena, 64 * KIB);
     config_print(config, &buf);
     struct text page = text_buf_text(&buf);
-    assert_true(text_find(page, TEXT("\n[upstream big]  # w.ini:3\nurl                = https://host/v1\n"
-                                     "key                = (hidden)\n")) < page.len);
+    assert_true(
+        text_find(page, TEXT("\n[upstream big]  # w.ini:3\nurl                = https://host/v1\n"
+                             "key                = (hidden)\n")) < page.len);
     assert_true(text_find(page, TEXT("very secret")) == page.len);
 }
 

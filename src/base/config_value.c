@@ -10,13 +10,13 @@ struct unit {
     int64_t factor;
 };
 static const struct unit durations[] = {
-    {{"ms", 2}, 1},          {{"s", 1}, 1000},        {{"min", 3}, 60 * 1000},
+    {{"ms", 2}, 1},          {{"s", 1}, 1000},         {{"min", 3}, 60 * 1000},
     {{"h", 1}, 3600 * 1000}, {{"d", 1}, 86400 * 1000},
 };
 static const struct unit sizes[] = {
     {{"", 0}, 1}, {{"KiB", 3}, 1024}, {{"MiB", 3}, 1024 * 1024}, {{"GiB", 3}, 1024 * 1024 * 1024}};
-static const char *const words_on[] = {"on", "true", "yes", "1"},
-                         *const words_off[] = {"off", "false", "no", "0"};
+static const char *const words_on[] = {"on", "true", "yes", "1"}, *const words_off[] = {
+                                                                      "off", "false", "no", "0"};
 
 static bool parse_int(const struct config_setting *setting, struct text raw, int64_t *out,
                       struct status *st);
@@ -67,7 +67,7 @@ bool config_value_set(const struct config_setting *setting, struct text raw, str
             return false;
         break;
     case CONFIG_TYPE_COUNT:
-        WEIR_ASSERT(!"a type");
+        WEIR_ASSERT(setting->type < CONFIG_TYPE_COUNT);
     }
     *value = parsed;
     return true;
@@ -153,10 +153,13 @@ static bool parse_choice(const struct config_setting *setting, struct text raw, 
     struct text_out out = text_out_over(list, sizeof(list));
     rest = text_of(setting->choices);
     while (text_split(&rest, '|', &choice))
-        text_out_addf(&out, "%s%.*s", out.len == 0 ? "" : rest.at == NULL ? " or " : ", ",
+        text_out_addf(&out, "%s%.*s",
+                      out.len == 0      ? ""
+                      : rest.at == NULL ? " or "
+                                        : ", ",
                       TEXT_ARG(choice));
-    return status_fail(st, STATUS_INVALID, "must be %.*s, not `%.*s`", TEXT_ARG(text_out_text(&out)),
-                       TEXT_ARG(raw));
+    return status_fail(st, STATUS_INVALID, "must be %.*s, not `%.*s`",
+                       TEXT_ARG(text_out_text(&out)), TEXT_ARG(raw));
 }
 
 /* In the largest unit that leaves no rest. */

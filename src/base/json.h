@@ -12,7 +12,8 @@
  *     struct json_at in = json_at_root(root);
  *     if (!json_get_text(&in, "model", JSON_REQUIRED, 256, &call->model, st) ||
  *         !json_get_number(&in, "temperature", JSON_OPTIONAL, 0, 2, &call->temperature, st))
- *         return false; // st->field is "temperature"; text: "temperature must be a number between 0 and 2"
+ *         return false; // st->field is "temperature"; text: "temperature must be a number between
+ * 0 and 2"
  */
 #pragma once
 #include <jansson.h>

@@ -61,8 +61,8 @@ static bool hex4(struct text text, unsigned *out);
 
 bool json_check(struct text text, const struct json_limits *limits, struct status *st)
 {
-    struct check check = {.text = text, .st = st, .members_max = MEMBERS_MAX,
-                          .values_max = VALUES_MAX};
+    struct check check = {
+        .text = text, .st = st, .members_max = MEMBERS_MAX, .values_max = VALUES_MAX};
     if (limits != NULL && limits->members_max > 0)
         check.members_max = limits->members_max;
     if (limits != NULL && limits->values_max > 0)

@@ -51,7 +51,8 @@ static const struct {
     {"invalid UTF-8", "[\"\xc3\xa9\xff\"]", "line 1, column 4: invalid UTF-8"},
     {"overlong UTF-8", "\"ab\xc0\xaf\"", "line 1, column 4: invalid UTF-8"},
     {"UTF-8 cut by the quote", "\"ab\xe2\x82\"", "column 4: invalid UTF-8"},
-    {"columns count characters", "[\"\xc3\xa9\xe2\x82\xac\",]", "line 1, column 7: expected a value"},
+    {"columns count characters", "[\"\xc3\xa9\xe2\x82\xac\",]",
+     "line 1, column 7: expected a value"},
     {"same name twice", "{\"a\":1,\n\"a\":2}", "line 2, column 3: an object has two members with"},
 };
 static void reading(void **state)
@@ -99,8 +100,8 @@ static void limits(void **state)
     check_text(status_text(&st), "not valid JSON: line 1, column 65: nested deeper than 64 levels");
     assert_false(json_check(repeat(arena, TEXT("{\"a\":"), 100000), NULL, &st));
     assert_non_null(strstr(st.text, "deeper than 64"));
-    struct text deep = arena_format(arena, "%.*s%.*s", 64, open.at,
-                                    64, repeat(arena, TEXT("]"), 64).at);
+    struct text deep =
+        arena_format(arena, "%.*s%.*s", 64, open.at, 64, repeat(arena, TEXT("]"), 64).at);
     assert_true(json_check(deep, NULL, &st));
 
     struct text zeros = repeat(arena, TEXT("0,"), 9999);
@@ -186,7 +187,8 @@ static void getting_wrong(void **state)
     bool b = false;
     size_t choice = 9;
     static const char *const two[] = {"low", "high", NULL}, *const one[] = {"text", NULL},
-        *const three[] = {"a", "b", "c", NULL}, *const keys[] = {"model", "n", NULL};
+                             *const three[] = {"a", "b", "c", NULL},
+                             *const keys[] = {"model", "n", NULL};
     CHECK_FAILS(json_get_text(&at, "absent", JSON_REQUIRED, 9, &text, &st), "absent",
                 "absent is required");
     CHECK_FAILS(json_get_text(&at, "none", JSON_REQUIRED, 9, &text, &st), "none",
@@ -243,7 +245,8 @@ static void ending_and_writing(void **state)
     struct status st;
     AUTO(arena) struct arena *arena = arena_open(MIB);
     json_t *root = NULL;
-    assert_true(json_read_in(arena, TEXT("{ \"z\": [1, \"\\u00e9\\n\"], \"a\": {} }"), NULL, &root, &st));
+    assert_true(
+        json_read_in(arena, TEXT("{ \"z\": [1, \"\\u00e9\\n\"], \"a\": {} }"), NULL, &root, &st));
     struct text_buf buf = text_buf_in(arena, KIB);
     json_write(root, &buf);
     check_text(text_buf_text(&buf), "{\"z\":[1,\"\xc3\xa9\\n\"],\"a\":{}}");
@@ -252,8 +255,10 @@ static void ending_and_writing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reading),       cmocka_unit_test(limits),
-        cmocka_unit_test(getting),       cmocka_unit_test(getting_wrong),
+        cmocka_unit_test(reading),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(getting),
+        cmocka_unit_test(getting_wrong),
         cmocka_unit_test(ending_and_writing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

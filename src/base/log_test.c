@@ -48,7 +48,8 @@ static void text_lines(void **state)
     LOG_WARN("upstream is not answering", LOG_CSTR("upstream", "a b"), LOG_INT("tries", -3),
              LOG_BOOL("open", true), LOG_TEXT("none", TEXT_NONE));
     assert_string_equal(
-        logged(), " warn  upstream is not answering upstream=\"a b\" tries=-3 open=true none=\"\"\n");
+        logged(),
+        " warn  upstream is not answering upstream=\"a b\" tries=-3 open=true none=\"\"\n");
     LOG_DEBUG("not wanted");
     assert_string_equal(logged(), "");
     assert_false(log_wants(LOG_LEVEL_DEBUG));
@@ -65,8 +66,8 @@ static void json_lines(void **state)
     struct log_scope scope = {TEXT("req_1")};
     assert_null(log_scope_set(&scope));
     LOG_ERROR("two");
-    assert_string_equal(
-        logged(), "\",\"level\":\"error\",\"message\":\"two\",\"request_id\":\"req_1\"}\n");
+    assert_string_equal(logged(),
+                        "\",\"level\":\"error\",\"message\":\"two\",\"request_id\":\"req_1\"}\n");
     assert_ptr_equal(log_scope_get(), &scope);
     assert_ptr_equal(log_scope_set(NULL), &scope);
 }
@@ -109,7 +110,8 @@ static void long_lines(void **state)
         assert_true(strlen(line) < 4096);
         assert_non_null(strstr(line, "a"));
         assert_null(strstr(line, "\"c\":"));
-        assert_non_null(strstr(line, format == LOG_FORMAT_JSON ? ",\"cut\":true}\n" : " cut=true\n"));
+        assert_non_null(
+            strstr(line, format == LOG_FORMAT_JSON ? ",\"cut\":true}\n" : " cut=true\n"));
     }
 }
 

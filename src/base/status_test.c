@@ -43,9 +43,11 @@ static void wrapping(void **state)
     assert_string_equal(st.field, "name");
     assert_int_equal(st.retry_after_ms, 9);
     (void)status_wrap(&st, "again (%s)", st.text); /* of itself */
-    check_text(status_text(&st), "again (could not read thr_9: is empty): could not read thr_9: is empty");
+    check_text(status_text(&st),
+               "again (could not read thr_9: is empty): could not read thr_9: is empty");
     (void)status_fail_field(&st, STATUS_LIMIT, st.field, "%s", st.text);
-    check_text(status_text(&st), "again (could not read thr_9: is empty): could not read thr_9: is empty");
+    check_text(status_text(&st),
+               "again (could not read thr_9: is empty): could not read thr_9: is empty");
     assert_string_equal(st.field, "name");
 }
 

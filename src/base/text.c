@@ -46,7 +46,8 @@ bool text_equal_secret(struct text a, struct text b)
     /* volatile, so that no compiler finds that it may stop at the first difference */
     volatile unsigned char difference = 0;
     for (size_t i = 0; i < a.len; i++)
-        difference = (unsigned char)(difference | ((unsigned char)a.at[i] ^ (unsigned char)b.at[i]));
+        difference =
+            (unsigned char)(difference | ((unsigned char)a.at[i] ^ (unsigned char)b.at[i]));
     return difference == 0;
 }
 
@@ -294,7 +295,8 @@ static bool is_json_number(struct text text)
 }
 
 /* The length of the character at the front, or 0 when there is none; then `*more` says whether
- * bytes to come could make it one. RFC 3629, section 4: only the second byte has limits of its own. */
+ * bytes to come could make it one. RFC 3629, section 4: only the second byte has limits of its own.
+ */
 static size_t utf8_step(const unsigned char *at, size_t len, bool *more)
 {
     unsigned char lead = at[0], low = 0x80, high = 0xBF;

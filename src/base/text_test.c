@@ -108,11 +108,11 @@ static const struct {
     bool valid;
     double want;
 } doubles[] = {
-    {"0", true, 0},          {"-1.5", true, -1.5},    {"1e3", true, 1000},   {"1E+3", true, 1000},
-    {"25e-2", true, 0.25},   {"1e-999", true, 0},     {"1e400", false, 0},   {"01", false, 0},
-    {".5", false, 0},        {"5.", false, 0},        {"+1", false, 0},      {"1e", false, 0},
-    {"nan", false, 0},       {"inf", false, 0},       {"0x10", false, 0},    {"1,5", false, 0},
-    {"", false, 0},          {"-", false, 0},         {"1 ", false, 0},
+    {"0", true, 0},        {"-1.5", true, -1.5}, {"1e3", true, 1000}, {"1E+3", true, 1000},
+    {"25e-2", true, 0.25}, {"1e-999", true, 0},  {"1e400", false, 0}, {"01", false, 0},
+    {".5", false, 0},      {"5.", false, 0},     {"+1", false, 0},    {"1e", false, 0},
+    {"nan", false, 0},     {"inf", false, 0},    {"0x10", false, 0},  {"1,5", false, 0},
+    {"", false, 0},        {"-", false, 0},      {"1 ", false, 0},
 };
 static void to_double(void **state)
 {

@@ -60,7 +60,8 @@ static void odd_texts(void **state)
     char large[3 * HEALTH_TEXT_BYTES_MAX];
     for (size_t i = 0; i < HEALTH_TEXT_BYTES_MAX; i++)
         memcpy(large + 3 * i, "\xe2\x82\xac", 3);
-    struct health_check *check = health_check_new(health, (struct text){large, sizeof(large)}, true);
+    struct health_check *check =
+        health_check_new(health, (struct text){large, sizeof(large)}, true);
     health_check_set(check, false, (struct text){large, sizeof(large)});
     struct text_buf buf = text_buf_in(arena, KIB);
     assert_false(health_ready(health, &buf));

@@ -6,9 +6,9 @@
 
 enum { LINE_BYTES = 64, LINE_CELLS = LINE_BYTES / sizeof(struct metric_cell), SHARDS_MAX = 64 };
 
-const int64_t metric_bounds_latency_us[] = {1000,    2500,     5000,     10000,   25000,   50000,
-                                            100000,  250000,   500000,   1000000, 2500000, 5000000,
-                                            10000000, 30000000, 60000000, 120000000};
+const int64_t metric_bounds_latency_us[] = {
+    1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
+    500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 120000000};
 const size_t metric_bounds_latency_count = ARRAY_LEN(metric_bounds_latency_us);
 
 static struct metric_family *family_new(struct metrics *metrics, enum metric_kind kind,
@@ -67,16 +67,16 @@ struct metric_family *metrics_counter(struct metrics *metrics, const char *name,
 struct metric_family *metrics_gauge(struct metrics *metrics, const char *name, const char *help,
                                     const char *const *labels, size_t series_max)
 {
-    struct metric_family *family = family_new(metrics, METRIC_GAUGE, name, help, labels, series_max);
+    struct metric_family *family =
+        family_new(metrics, METRIC_GAUGE, name, help, labels, series_max);
     family->shards = 1;
     family_register(family);
     return family;
 }
 
-struct metric_family *metrics_histogram(struct metrics *metrics, const char *name,
-                                        const char *help, const char *const *labels,
-                                        size_t series_max, const int64_t *bounds,
-                                        size_t bounds_count, double scale)
+struct metric_family *metrics_histogram(struct metrics *metrics, const char *name, const char *help,
+                                        const char *const *labels, size_t series_max,
+                                        const int64_t *bounds, size_t bounds_count, double scale)
 {
     WEIR_ASSERT(bounds_count > 0 && bounds_count <= METRIC_BUCKETS_MAX && scale > 0);
     struct metric_family *family =
@@ -182,9 +182,14 @@ static struct metric_family *family_new(struct metrics *metrics, enum metric_kin
 {
     WEIR_ASSERT(name_valid(name, false) && series_max > 0 && strchr(help, '\n') == NULL);
     struct metric_family *family = base_alloc(sizeof(*family));
-    *family = (struct metric_family){.metrics = metrics, .kind = kind, .name = name,
-                                     .help = help, .labels = labels, .scale = 1,
-                                     .shards = metrics->shards, .row_cells = LINE_CELLS,
+    *family = (struct metric_family){.metrics = metrics,
+                                     .kind = kind,
+                                     .name = name,
+                                     .help = help,
+                                     .labels = labels,
+                                     .scale = 1,
+                                     .shards = metrics->shards,
+                                     .row_cells = LINE_CELLS,
                                      .series_max = series_max};
     for (; labels != NULL && labels[family->labels_count] != NULL; family->labels_count++)
         WEIR_ASSERT(family->labels_count < METRIC_LABELS_MAX &&
@@ -284,7 +289,8 @@ static struct metric *series_find(const struct metric_family *family, const stru
                                   uint64_t hash, size_t *slot)
 {
     for (size_t at = hash & family->slots_mask;; at = (at + 1) & family->slots_mask) {
-        struct metric *metric = atomic_load_explicit(&family->slots[at].metric, memory_order_acquire);
+        struct metric *metric =
+            atomic_load_explicit(&family->slots[at].metric, memory_order_acquire);
         size_t same = 0;
         while (metric != NULL && same < family->labels_count &&
                text_equal(metric->values[same], values[same]))

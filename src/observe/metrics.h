@@ -34,10 +34,9 @@ struct metric_family *metrics_gauge(struct metrics *metrics, const char *name, c
                                     const char *const *labels, size_t series_max);
 /* `bounds` are the upper bounds of the buckets, rising, in the unit that metric_observe is given;
  * what is written is that unit times `scale` (1e-6 for microseconds shown as seconds). Copied. */
-struct metric_family *metrics_histogram(struct metrics *metrics, const char *name,
-                                        const char *help, const char *const *labels,
-                                        size_t series_max, const int64_t *bounds,
-                                        size_t bounds_count, double scale);
+struct metric_family *metrics_histogram(struct metrics *metrics, const char *name, const char *help,
+                                        const char *const *labels, size_t series_max,
+                                        const int64_t *bounds, size_t bounds_count, double scale);
 /* A gauge or counter without labels whose value is asked for when metrics are written, by the
  * thread that writes. */
 void metrics_gauge_from(struct metrics *metrics, const char *name, const char *help,

@@ -38,13 +38,13 @@ struct metric_family {
     double scale;
     size_t shards, row_cells; /* rows per series, cells per row with padding */
 
-    struct metric *other;        /* takes what is over series_max; the only one without labels */
+    struct metric *other;         /* takes what is over series_max; the only one without labels */
     struct metric *_Atomic first; /* all but `other` */
     struct metric *last;          /* under the lock */
     size_t series_count, series_max;
     size_t slots_mask;
     struct metric_slot *slots; /* open addressing, at most half full; only ever filled */
-    pthread_mutex_t lock;          /* for making series */
+    pthread_mutex_t lock;      /* for making series */
 };
 
 struct metrics {

@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
-static const char *const two_labels[] = {"route", "code", NULL}, *const one_label[] = {"model", NULL};
+static const char *const two_labels[] = {"route", "code", NULL}, *const one_label[] = {"model",
+                                                                                       NULL};
 
 static struct text written(struct metrics *metrics, struct arena *arena)
 {

@@ -10,8 +10,8 @@ struct observe {
     struct metrics *metrics;
     struct health *health;
 };
-/* `shards` as for metrics_new. Registers what every process has: weir_build_info, memory, descriptors,
- * start time, CPU seconds. */
+/* `shards` as for metrics_new. Registers what every process has: weir_build_info, memory,
+ * descriptors, start time, CPU seconds. */
 struct observe *observe_open(const char *version, size_t shards);
 void observe_close(struct observe *observe);
 AUTO_DEFINE(observe, observe_close)
