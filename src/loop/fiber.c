@@ -242,14 +242,15 @@ static struct fiber *fiber_new(struct loop *loop, const char *name, void (*run)(
 {
     WEIR_ASSERT(loop != NULL && run != NULL);
     WEIR_ASSERT(!loop->running || loop == loop_current());
-    if (loop->fibers >= loop->fibers_max) {
-        (void)status_fail(st, STATUS_UNAVAILABLE, "%zu fibers run already", loop->fibers);
+    size_t count = loop_fibers(loop);
+    if (count >= loop->fibers_max) {
+        (void)status_fail(st, STATUS_UNAVAILABLE, "%zu fibers run already", count);
         return NULL;
     }
     struct fiber_stack stack;
     if (!fiber_stack_take(&loop->stacks, &stack)) {
         (void)status_fail(st, STATUS_UNAVAILABLE, "no memory for the stack of fiber %zu",
-                          loop->fibers + 1);
+                          count + 1);
         return NULL;
     }
     struct fiber *fiber = calloc(1, sizeof(*fiber));
@@ -268,7 +269,7 @@ static struct fiber *fiber_new(struct loop *loop, const char *name, void (*run)(
     if (loop->all != NULL)
         loop->all->all_before = fiber;
     loop->all = fiber;
-    loop->fibers++;
+    atomic_store_explicit(&loop->fibers, count + 1, memory_order_relaxed);
     fiber_context_make(&fiber->context, stack.low, stack.size, fiber_entry, fiber);
 #if SANITIZE_THREAD
     fiber->tsan_fiber = __tsan_create_fiber(0);
@@ -343,7 +344,7 @@ static void fiber_end(struct fiber *fiber)
         loop->all = fiber->all_next;
     if (fiber->all_next != NULL)
         fiber->all_next->all_before = fiber->all_before;
-    loop->fibers--;
+    atomic_store_explicit(&loop->fibers, loop_fibers(loop) - 1, memory_order_relaxed);
     if (!fiber->joinable)
         free(fiber);
     else if (fiber->joiner != NULL)

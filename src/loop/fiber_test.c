@@ -380,6 +380,7 @@ static void many_main(void)
     fiber_yield();
     assert_int_equal(many_running, MANY);
     assert_int_equal(loop_fibers(loop), MANY + 1);
+    assert_int_equal(loop_fibers_all(), MANY + 1);
 }
 
 static void ten_thousand_fibers_are_cancelled_by_stop(void **state)
@@ -387,6 +388,7 @@ static void ten_thousand_fibers_are_cancelled_by_stop(void **state)
     (void)state;
     on_loop_of((struct loop_options){.cpu = -1, .fibers_max = MANY + 1}, many_main);
     assert_int_equal(many_running, 0);
+    assert_int_equal(loop_fibers_all(), 0);
 }
 
 /* Neither optimised into a loop nor into a bigger frame. */

@@ -18,6 +18,10 @@ struct loop_post {
 
 static _Thread_local struct loop *current_loop;
 
+/* Every open loop, for counting. Any thread, under the lock. */
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct loop *all_first;
+
 static bool cpu_exists(int cpu);
 static void thread_set_up(const struct loop *loop);
 static void on_prepare(uv_prepare_t *handle);
@@ -63,6 +67,12 @@ bool loop_open(const struct loop_options *options, struct loop **out, struct sta
     loop->timer_due_us = CLOCK_NEVER;
     atomic_init(&loop->stop_asked, false);
     fiber_stack_pool_open(&loop->stacks, options->stack_bytes);
+    (void)pthread_mutex_lock(&all_lock);
+    loop->all_next = all_first;
+    if (all_first != NULL)
+        all_first->all_before = loop;
+    all_first = loop;
+    (void)pthread_mutex_unlock(&all_lock);
     *out = loop;
     return true;
 }
@@ -71,7 +81,15 @@ void loop_close(struct loop *loop)
 {
     if (loop == NULL)
         return;
-    WEIR_ASSERT(!loop->running && loop->fibers == 0);
+    WEIR_ASSERT(!loop->running && loop_fibers(loop) == 0);
+    (void)pthread_mutex_lock(&all_lock);
+    if (loop->all_before != NULL)
+        loop->all_before->all_next = loop->all_next;
+    else
+        all_first = loop->all_next;
+    if (loop->all_next != NULL)
+        loop->all_next->all_before = loop->all_before;
+    (void)pthread_mutex_unlock(&all_lock);
     (void)posts_run(loop, true);
     notify_deliver_all(loop);
     uv_close((uv_handle_t *)&loop->prepare, NULL);
@@ -99,7 +117,7 @@ void loop_run(struct loop *loop)
 #endif
     do
         (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
-    while (posts_run(loop, true) || loop->fibers > 0 || !loop->stopping);
+    while (posts_run(loop, true) || loop_fibers(loop) > 0 || !loop->stopping);
     loop->running = false;
     current_loop = NULL;
 }
@@ -122,7 +140,17 @@ struct uv_loop_s *loop_uv(struct loop *loop)
 
 size_t loop_fibers(const struct loop *loop)
 {
-    return loop->fibers;
+    return atomic_load_explicit(&loop->fibers, memory_order_relaxed);
+}
+
+size_t loop_fibers_all(void)
+{
+    size_t count = 0;
+    (void)pthread_mutex_lock(&all_lock);
+    for (const struct loop *loop = all_first; loop != NULL; loop = loop->all_next)
+        count += loop_fibers(loop);
+    (void)pthread_mutex_unlock(&all_lock);
+    return count;
 }
 
 bool loop_post(struct loop *loop, void (*run)(void *arg), void *arg)
@@ -216,7 +244,7 @@ static void after_fibers(struct loop *loop)
         (void)uv_idle_start(&loop->idle, on_idle);
     else
         (void)uv_idle_stop(&loop->idle);
-    if (loop->stopping && loop->fibers == 0)
+    if (loop->stopping && loop_fibers(loop) == 0)
         uv_stop(&loop->uv);
 }
 

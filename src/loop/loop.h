@@ -25,7 +25,8 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 struct loop *loop_current(void);              /* the loop of this thread, or NULL */
 struct uv_loop_s *loop_uv(struct loop *loop); /* for src/loop and src/http alone */
-size_t loop_fibers(const struct loop *loop);  /* how many live now */
+size_t loop_fibers(const struct loop *loop);  /* how many live now; any thread */
+size_t loop_fibers_all(void);                 /* of all loops of the process; any thread */
 /* Any thread: runs `run(arg)` on the loop's thread soon, outside any fiber: it must not wait.
  * Fails (false) when the loop has stopped; `run` is then never called. */
 MUST_CHECK bool loop_post(struct loop *loop, void (*run)(void *arg), void *arg);

@@ -61,11 +61,12 @@ struct loop_timer {
 
 struct loop {
     uv_loop_t uv;
-    uv_prepare_t prepare; /* just before the loop would sleep */
-    uv_check_t check;     /* just after it has polled */
-    uv_idle_t idle;       /* active while fibers are ready, so that the loop does not sleep */
-    uv_timer_t timer;     /* for the head of the heap */
-    uv_async_t async;     /* other threads: posts, signals, stop */
+    struct loop *all_before, *all_next; /* of the process, under all_lock of loop.c */
+    uv_prepare_t prepare;               /* just before the loop would sleep */
+    uv_check_t check;                   /* just after it has polled */
+    uv_idle_t idle;   /* active while fibers are ready, so that the loop does not sleep */
+    uv_timer_t timer; /* for the head of the heap */
+    uv_async_t async; /* other threads: posts, signals, stop */
     const char *name;
     int cpu;
     size_t fibers_max;
@@ -73,7 +74,7 @@ struct loop {
     struct fiber *current;
     struct fiber_queue ready, yielded;
     struct fiber *all;
-    size_t fibers;
+    _Atomic size_t fibers; /* written by the loop's thread, read by any */
     struct fiber_stack_pool stacks;
     struct loop_timer *timers; /* a heap, earliest first */
     size_t timers_count, timers_size;

