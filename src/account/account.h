@@ -25,6 +25,8 @@ struct account_options {
     struct vault *vault;
     int hashes_max;         /* passwords hashed at a time, 64 MiB each; 0: one per core */
     int hashes_waiting_max; /* more wait, up to these; 0: 64 */
+    /* Of argon2id; 0: 3 passes over 64 MiB. Less is for tests. */
+    int hash_passes, hash_memory_kib;
     size_t keys_cached_max; /* API keys kept in memory; 0: 20,000 */
     int64_t key_fresh_ms;   /* how old a cached verdict on a key may be; 0: 4,000 */
 };

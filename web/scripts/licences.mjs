@@ -2,7 +2,15 @@
  * tabs between; fails on a licence that was not looked at. */
 import { readFile } from "node:fs/promises";
 
-const allowed = new Set(["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD"]);
+const allowed = new Set([
+  "MIT",
+  "ISC",
+  "Apache-2.0",
+  "BSD-2-Clause",
+  "BSD-3-Clause",
+  "0BSD",
+  "Unlicense",
+]);
 const root = new URL("../", import.meta.url);
 const lock = JSON.parse(await readFile(new URL("package-lock.json", root), "utf8"));
 
@@ -42,5 +50,5 @@ async function visit(path) {
 }
 
 for (const name of Object.keys(lock.packages[""].dependencies)) await visit(`node_modules/${name}`);
-for (const line of [...new Set(seen.values())].sort()) console.log(line);
+for (const line of [...new Set(seen.values())].toSorted()) console.log(line);
 process.exit(unknown > 0 ? 1 : 0);

@@ -136,6 +136,7 @@ export function followRun(
 
   async function run(): Promise<void> {
     let attempt = 0;
+    // oxlint-disable-next-line no-unmodified-loop-condition -- whoever follows sets it from outside
     while (!closed) {
       const before = lastId;
       try {

@@ -24,10 +24,11 @@ const rootRoute = createRootRouteWithContext<Context>()({
 
 type Next = { next?: string };
 
-/* Only a path of this app: whoever makes a link must not choose where signing in leads. */
+/* Only a path of this app: whoever makes a link must not choose where signing in leads. What is
+ * refused is set to undefined by name, since the router lays this over the raw parameters. */
 function readNext(search: Record<string, unknown>): Next {
   const next = search.next;
-  if (typeof next !== "string" || !/^\/(?![/\\])/.test(next)) return {};
+  if (typeof next !== "string" || !/^\/(?![/\\])/.test(next)) return { next: undefined };
   return { next };
 }
 

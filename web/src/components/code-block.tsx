@@ -13,7 +13,6 @@ export function CodeBlock({ title, text, children }: CodeBlockProps) {
         <span className="min-w-0 truncate">{title ?? t`Code`}</span>
         <CopyIconButton text={text} label={t`Copy code`} />
       </div>
-      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- must be reachable to be scrolled */}
       <pre
         tabIndex={0}
         aria-label={t`Code`}

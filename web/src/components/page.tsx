@@ -22,7 +22,7 @@ export function Page({ title, description, action, children, narrow = false }: P
     <main id="main" tabIndex={-1} className="min-h-0 flex-1 overflow-y-auto outline-none">
       <div
         className={cx(
-          "mx-auto flex w-full flex-col gap-6 px-4 pt-6 pb-16 sm:px-8 sm:pt-10",
+          "mx-auto flex w-full flex-col gap-6 px-4 pt-2 pb-16 sm:px-8 md:pt-10",
           narrow ? "max-w-3xl" : "max-w-5xl",
         )}
       >

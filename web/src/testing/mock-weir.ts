@@ -16,7 +16,8 @@ export class MockRun {
     if (this.ended) return;
     this.events.push({ id: this.events.length + 1, event, data });
     if (event === "done" || event === "error") this.ended = true;
-    for (const wake of [...this.waiting]) wake();
+    const woken = Array.from(this.waiting);
+    for (const wake of woken) wake();
   }
 
   /* Resolves when there is something after `count` events. */

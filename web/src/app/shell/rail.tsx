@@ -22,7 +22,10 @@ import { MenuButton, type MenuItem } from "@/components/ui/menu";
 import { Skeleton } from "@/components/ui/skeleton";
 import { toast } from "@/components/ui/toast";
 
-const ThreadList = lazy(() => import("@/features/chat/components/thread-list"));
+const loadThreadList = () => import("@/features/chat/components/thread-list");
+const ThreadList = lazy(loadThreadList);
+
+export const preloadThreadList = (): void => void loadThreadList();
 
 const item =
   "flex h-9 items-center gap-2.5 rounded-small px-2.5 font-medium text-soft transition-colors duration-100 hover:bg-hover hover:text-ink aria-[current=page]:bg-selected aria-[current=page]:text-ink";
@@ -144,7 +147,15 @@ export function Rail({ me, searchRef, onNavigate, onShortcuts }: RailProps) {
         )}
       </nav>
       <div className="mx-3 mb-2 h-px shrink-0 bg-line" />
-      <Suspense fallback={<div className="flex-1" />}>
+      <Suspense
+        fallback={
+          <div className="flex flex-1 flex-col gap-3 px-5 pt-12">
+            {["w-2/5", "w-11/12", "w-3/4", "w-5/6"].map((width) => (
+              <Skeleton key={width} className={`h-5 ${width}`} />
+            ))}
+          </div>
+        }
+      >
         <ThreadList searchRef={searchRef} onNavigate={onNavigate} />
       </Suspense>
       <div className="shrink-0 border-t border-line p-2">

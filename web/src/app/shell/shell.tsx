@@ -6,10 +6,10 @@ import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { meQuery } from "@/api/queries";
 import { RailToggle } from "@/components/rail-toggle";
 import { useRail } from "@/components/rail-store";
-import { Dialog } from "@/components/ui/dialog";
+import { Dialog, preloadDialog } from "@/components/ui/dialog";
 import { useHotkeys, useSequence } from "@/lib/hotkeys";
 import { useMedia, useOnline } from "@/lib/use-media";
-import { Rail } from "./rail";
+import { preloadThreadList, Rail } from "./rail";
 
 const Shortcuts = lazy(() => import("./shortcuts"));
 
@@ -39,6 +39,16 @@ export function Shell() {
   const inChat = pathname.startsWith("/chat");
 
   useEffect(() => setDrawer(false), [pathname, wide, setDrawer]);
+
+  useEffect(() => {
+    /* what a phone opens first, fetched before the thumb gets there */
+    if (wide) return;
+    const timer = setTimeout(() => {
+      preloadDialog();
+      preloadThreadList();
+    }, 600);
+    return () => clearTimeout(timer);
+  }, [wide]);
 
   const newChat = () =>
     void navigate({ to: "/chat/{-$threadId}", params: { threadId: undefined } });
@@ -103,7 +113,7 @@ export function Shell() {
         )}
         <div className="flex min-h-0 min-w-0 flex-1 flex-col">
           {!inChat && (
-            <div className={folded ? "px-2 pt-2" : "px-2 pt-2 md:hidden"}>
+            <div className={folded ? "px-2 pt-2 md:absolute" : "px-2 pt-2 md:hidden"}>
               <RailToggle />
             </div>
           )}

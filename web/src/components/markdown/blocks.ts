@@ -128,12 +128,22 @@ export function definitions(text: string): string {
   return (text.match(definition) ?? []).join("\n");
 }
 
+/* The run of ticks that has begun code and found no equal one; null when there is none. */
+function openTicks(text: string): string | null {
+  const runs: string[] = text.match(/`+/g) ?? [];
+  for (let at = 0; at < runs.length; at++) {
+    const close = runs.indexOf(runs[at] ?? "", at + 1);
+    if (close < 0) return runs[at] ?? null;
+    at = close;
+  }
+  return null;
+}
+
 /* Ends what the last block has begun, so that half a marker does not flicker: `**bo` is bold. */
 export function closeInline(text: string): string {
   let out = text.replace(/!?\[([^\]\n]*)\]\([^)\s]*$/, "$1").replace(/(^|\s)[*_~]{1,3}$/, "$1");
-  const ticks = out.match(/`+/g) ?? [];
-  const last = ticks.at(-1);
-  if (last && ticks.filter((run) => run === last).length % 2 === 1) return out + last;
+  const open = openTicks(out);
+  if (open) return out + open;
   const plain = out.replace(/(`+)[\s\S]*?\1/g, "").replace(/\\./g, "");
   for (const marker of ["**", "~~", "__"]) {
     const count = plain.split(marker).length - 1;

@@ -1,9 +1,11 @@
-import { memo, useMemo, useRef } from "react";
+import { memo, useMemo, useState } from "react";
 import { closeInline, definitions, splitBlocks, type Block } from "./blocks";
 import { Fence } from "./code";
 import { parse } from "./parse";
 import { drawTree } from "./render";
 import "./markdown.css";
+
+/* oxlint-disable react/immutability -- caches: what they hold follows from the text alone */
 
 const TextBlock = memo(function TextBlock({ text, defs }: { text: string; defs: string }) {
   return drawTree(parse(defs ? `${text}\n\n${defs}` : text));
@@ -14,14 +16,13 @@ const TAIL_CHARS = 600;
 /* The block that still grows. A long one is parsed only every n-th time; what came since then
  * stands behind it as it is. */
 function Tail({ text, defs }: { text: string; defs: string }) {
-  const state = useRef({ turn: 0, parsed: "" });
+  const [now] = useState(() => ({ turn: 0, parsed: "" }));
   const parsed = useMemo(() => {
-    const now = state.current;
     const every = Math.min(30, Math.max(1, Math.floor(text.length / TAIL_CHARS)));
     now.turn++;
     if (now.turn % every === 0 || !text.startsWith(now.parsed) || !now.parsed) now.parsed = text;
     return now.parsed;
-  }, [text]);
+  }, [text, now]);
   const rest = text.slice(parsed.length);
   return (
     <div className={rest ? "md-growing" : undefined}>
@@ -34,13 +35,12 @@ function Tail({ text, defs }: { text: string; defs: string }) {
 type MarkdownProps = { text: string; growing?: boolean };
 
 export const Markdown = memo(function Markdown({ text, growing = false }: MarkdownProps) {
-  const before = useRef<{ text: string; blocks: Block[] }>({ text: "", blocks: [] });
+  const [before] = useState(() => ({ text: "", blocks: [] as Block[] }));
   const blocks = useMemo(() => {
-    const last = before.current;
-    const next = splitBlocks(text, text.startsWith(last.text) ? last.blocks : []);
-    before.current = { text, blocks: next };
+    const next = splitBlocks(text, text.startsWith(before.text) ? before.blocks : []);
+    Object.assign(before, { text, blocks: next });
     return next;
-  }, [text]);
+  }, [text, before]);
   const defs = useMemo(() => definitions(text), [text]);
   return (
     <div className="md">

@@ -39,19 +39,18 @@ function ImageLink({ url, alt }: { url: string; alt: string }) {
   );
 }
 
-function TableView({ node, draw }: { node: Table; draw: (nodes: RootContent[]) => ReactNode }) {
+function TableView({ node, cellOf }: { node: Table; cellOf: (nodes: RootContent[]) => ReactNode }) {
   const { t } = useLingui();
   const [head, ...body] = node.children;
   const align = (column: number): AlignType => node.align?.[column] ?? null;
   return (
-    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- must be reachable to be scrolled
     <div className="md-table" tabIndex={0} role="group" aria-label={t`Table`}>
       <table>
         <thead>
           <tr>
             {head?.children.map((cell, column) => (
               <th key={column} scope="col" style={{ textAlign: align(column) ?? undefined }}>
-                {draw(cell.children)}
+                {cellOf(cell.children)}
               </th>
             ))}
           </tr>
@@ -61,7 +60,7 @@ function TableView({ node, draw }: { node: Table; draw: (nodes: RootContent[]) =
             <tr key={index}>
               {row.children.map((cell, column) => (
                 <td key={column} style={{ textAlign: align(column) ?? undefined }}>
-                  {draw(cell.children)}
+                  {cellOf(cell.children)}
                 </td>
               ))}
             </tr>
@@ -137,7 +136,7 @@ function draw(node: Nodes, defs: Definitions): ReactNode {
     case "imageReference":
       return <ImageLink url={defs.get(node.identifier) ?? ""} alt={node.alt ?? ""} />;
     case "table":
-      return <TableView node={node} draw={(nodes) => drawAll(nodes, defs)} />;
+      return <TableView node={node} cellOf={(nodes) => drawAll(nodes, defs)} />;
     case "html":
       return node.value;
     default:

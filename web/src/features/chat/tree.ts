@@ -62,7 +62,7 @@ export function branch(tree: Tree, leafId: string | null): Message[] {
     path.push(message);
     at = message.parent_id;
   }
-  return path.reverse();
+  return path.toReversed();
 }
 
 export type Siblings = {

@@ -15,9 +15,10 @@ export function example(language: Language, { baseUrl, key, model }: Values): st
       return `curl '${inShell(url)}/chat/completions' \\
   -H 'Authorization: Bearer ${inShell(key)}' \\
   -H 'Content-Type: application/json' \\
-  -d '${inShell(
-    JSON.stringify({ model, messages: [{ role: "user", content: "Say hello." }] }, null, 2),
-  )}'
+  -d '{
+    "model": ${inShell(quote(model))},
+    "messages": [{"role": "user", "content": "Say hello."}]
+  }'
 `;
     case "python":
       return `# pip install openai

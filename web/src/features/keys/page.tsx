@@ -41,6 +41,7 @@ function Expiry({ us }: { us: number | null }) {
         <Trans>Never</Trans>
       </span>
     );
+  // oxlint-disable-next-line react/purity -- as good as the moment it was drawn
   if (us / 1000 < Date.now())
     return (
       <Badge tone="danger">

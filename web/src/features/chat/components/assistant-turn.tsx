@@ -55,7 +55,7 @@ function Usage({ usage, model }: { usage: RunUsage | null; model: string | null 
     }
   }
   return (
-    <p className="tabular flex min-w-0 flex-wrap items-center gap-x-1.5 text-caption text-faint">
+    <p className="tabular flex min-w-0 flex-wrap items-center gap-x-1 text-caption text-faint">
       {model && <span className="truncate max-sm:hidden">{model}</span>}
       {parts.map((part, index) => (
         <span key={part.title} title={part.title} className="whitespace-nowrap">

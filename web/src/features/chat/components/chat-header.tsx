@@ -10,7 +10,7 @@ export function ChatHeader({ thread }: { thread: Thread | null }) {
   const navigate = useNavigate();
   const title = thread ? thread.title || t`New chat` : t`New chat`;
   return (
-    <header className="flex h-13 shrink-0 items-center gap-1 px-2 sm:px-3">
+    <header className="relative flex h-13 shrink-0 items-center gap-1 px-2 after:pointer-events-none after:absolute after:inset-x-0 after:top-full after:z-10 after:h-4 after:bg-linear-to-b after:from-page after:to-transparent sm:px-3">
       <RailToggle />
       <h1 className={thread ? "min-w-0 flex-1 truncate px-1.5 font-semibold" : "sr-only"}>
         {title}

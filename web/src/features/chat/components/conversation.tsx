@@ -152,7 +152,6 @@ export function Conversation(props: ConversationProps) {
 
   return (
     <div className="relative flex min-h-0 flex-1 flex-col">
-      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- must be reachable to be scrolled */}
       <div
         ref={scroller}
         tabIndex={0}
@@ -186,7 +185,7 @@ export function Conversation(props: ConversationProps) {
           <ArrowDown className="size-4.5" aria-hidden="true" />
         </button>
       )}
-      <div className="mx-auto w-full max-w-184 px-4 pb-2">
+      <div className="mx-auto w-full max-w-184 px-4 pb-[max(0.5rem,env(safe-area-inset-bottom))]">
         {props.composer}
         <p className="pt-2 text-center text-caption text-faint max-sm:hidden">
           {t`Models make mistakes. Check what matters.`}

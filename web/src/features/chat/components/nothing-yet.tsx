@@ -18,11 +18,10 @@ type NothingYetProps = {
   onSuggest: (text: string) => void;
 };
 
-function NoModel() {
-  const me = useQuery(meQuery);
+function NoModel({ owner }: { owner: boolean }) {
   return (
     <p className="rounded-large border border-line bg-raised px-4 py-3 text-soft">
-      {me.data?.organisation.role === "owner" ? (
+      {owner ? (
         <Trans>
           No model is set up yet.{" "}
           <Link to="/admin/models" className="font-medium text-accent underline underline-offset-3">
@@ -39,6 +38,8 @@ function NoModel() {
 
 export function NothingYet(props: NothingYetProps) {
   const { t } = useLingui();
+  const me = useQuery(meQuery);
+  const first = me.data?.user.name.trim().split(/\s+/)[0] ?? "";
   const suggestions = [
     {
       icon: Lightbulb,
@@ -66,7 +67,9 @@ export function NothingYet(props: NothingYetProps) {
       <div className="mx-auto flex min-h-full w-full max-w-184 flex-col justify-center gap-6 px-4 pb-[12vh]">
         <div className="flex flex-col items-center gap-4 text-center">
           <Mark className="size-11" />
-          <h2 className="text-hero font-semibold tracking-tight">{t`What can I help with?`}</h2>
+          <h2 className="text-hero font-semibold tracking-tight">
+            {first ? t`What shall we work on, ${first}?` : t`What shall we work on?`}
+          </h2>
         </div>
         {props.modelsError && !props.models && (
           <ErrorCard
@@ -75,7 +78,9 @@ export function NothingYet(props: NothingYetProps) {
             onRetry={props.onRetry}
           />
         )}
-        {props.models?.every((model) => !model.enabled) && <NoModel />}
+        {props.models?.every((model) => !model.enabled) && (
+          <NoModel owner={me.data?.organisation.role === "owner"} />
+        )}
         {props.refused && <ErrorLine error={props.refused} />}
         {props.composer}
         <ul className="grid grid-cols-1 gap-2 sm:grid-cols-2">
