@@ -1,0 +1,125 @@
+"""SIGTERM: no new work, running streams to their end or to the limit, and status 0."""
+
+import json
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+
+from harness import raw
+from harness.server import chat_body, eventually, fault
+
+pytestmark = pytest.mark.short
+
+
+def stream(weir, key, order, found):
+    try:
+        with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:
+            with http.stream("POST", "/v1/chat/completions", json=chat_body(order, stream=True)) as answer:
+                found["status"] = answer.status_code
+                for piece in answer.iter_text():
+                    found["text"] = found.get("text", "") + piece
+        found["whole"] = True
+    except httpx.TransportError as error:
+        found["error"] = error
+    found["at"] = time.monotonic()
+
+
+def begin(weir, key, order):
+    found = {}
+    thread = threading.Thread(target=stream, args=(weir, key, order, found))
+    thread.start()
+    eventually(lambda: found.get("text"))
+    return thread, found
+
+
+def test_a_running_stream_is_finished(start):
+    weir = start()
+    key = weir.key()
+    thread, found = begin(weir, key, fault(words=60, interval_ms=50))
+    idle = raw.Connection(weir.address)
+    idle.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert idle.answer().status == 200
+    weir.process.send_signal(signal.SIGTERM)
+    assert idle.ends(5), "idle connections are closed at once"
+
+    def refused():
+        try:
+            with raw.Connection(weir.address, timeout=2) as c:
+                c.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return c.answer().status == 503
+        except (OSError, EOFError):
+            return True
+    eventually(refused, 5)
+    assert weir.process.poll() is None
+    thread.join(30)
+    assert found.get("whole") and found["text"].rstrip().endswith("data: [DONE]")
+    assert found["text"].count("delta") >= 61
+    assert weir.stop() == 0
+    assert time.monotonic() - found["at"] < 5
+
+
+def test_a_stream_over_the_limit_is_ended(start):
+    weir = start(WEIR_DRAIN_MAX="1s")
+    thread, found = begin(weir, weir.key(), fault(words=10_000, interval_ms=50))
+    began = time.monotonic()
+    assert weir.stop() == 0
+    assert 0.9 < time.monotonic() - began < 10
+    thread.join(10)
+    assert found["status"] == 200
+    if found.get("whole"):
+        assert "error" in found["text"].split("data: ")[-1] or "error" in found["text"].split("data: ")[-2]
+
+
+def test_twice_is_at_once(start):
+    weir = start()
+    thread, found = begin(weir, weir.key(), fault(words=10_000, interval_ms=50))
+    began = time.monotonic()
+    weir.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert weir.process.poll() is None
+    weir.process.send_signal(signal.SIGTERM)
+    weir.process.wait(15)
+    assert time.monotonic() - began < 15
+    thread.join(10)
+    weir.stop()
+
+
+def test_a_request_that_waits_for_its_answer_gets_it(start, upstream):
+    weir = start()
+    key = weir.key()
+    found = {}
+
+    def one():
+        with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:
+            found["answer"] = http.post("/v1/chat/completions", json=chat_body(fault(words=20, drip_ms=2)))
+    thread = threading.Thread(target=one)
+    thread.start()
+    eventually(lambda: upstream.answering)
+    assert weir.stop() == 0
+    thread.join(10)
+    assert found["answer"].status_code == 200
+    assert json.loads(found["answer"].text)["choices"][0]["message"]["content"].endswith("w19 ")
+    assert found["answer"].headers.get("connection", "").lower() == "close"
+
+
+def test_a_chat_run_is_finished_or_ends_clearly(start):
+    weir = start(WEIR_DRAIN_MAX="2s")
+    with weir.signed_in() as browser:
+        thread = browser.post("/api/threads", json={}).json()["id"]
+        browser.post(f"/api/threads/{thread}/runs", json={"parent_id": None, "model": "fault", "content": fault(words=10_000, interval_ms=20)})
+        eventually(lambda: browser.get(f"/api/threads/{thread}").json()["messages"][-1]["content"])
+    assert weir.stop() == 0
+    again = start(folder=weir.folder, setup=False)
+    with again.signed_in() as browser:
+        message = browser.get(f"/api/threads/{thread}").json()["messages"][-1]
+        assert message["status"] == "failed" and message["content"].startswith("w0 ")
+
+
+def test_nothing_running_is_quick(start):
+    weir = start()
+    began = time.monotonic()
+    assert weir.stop() == 0
+    assert time.monotonic() - began < 5
