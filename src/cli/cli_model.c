@@ -1,0 +1,92 @@
+/* cli_model: the models that are offered. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "arena.h"
+#include "cli_internal.h"
+#include "http_url.h"
+#include "json.h"
+
+static struct text state_text(const json_t *state, struct arena *arena);
+
+int cli_model_list(struct cli *cli)
+{
+    struct status st;
+    AUTO(cli_session) struct cli_session *session = NULL;
+    json_t *answer = NULL;
+    if (!cli_session_open(cli, &session, &st) ||
+        !cli_call(session, cli, "GET", TEXT("/api/models"), NULL, &answer, &st))
+        return cli_fail(&st);
+    const json_t *rows = json_object_get(answer, "data");
+    size_t count = json_array_size(rows);
+    struct text *cells = ARENA_ARRAY(cli->arena, 4 * (count + 1), struct text);
+    struct text *cell = cells;
+    *cell++ = TEXT("ID");
+    *cell++ = TEXT("KIND");
+    *cell++ = TEXT("STATE");
+    *cell++ = TEXT("FROM");
+    for (size_t i = 0; i < count; i++) {
+        const json_t *row = json_array_get(rows, i);
+        struct text path = cli_member(row, "path");
+        *cell++ = cli_member(row, "id");
+        *cell++ = cli_member(row, "kind");
+        *cell++ = state_text(json_object_get(row, "state"), cli->arena);
+        *cell++ = path.len > 0 ? path : cli_member(row, "upstream_id");
+    }
+    cli_print_table(cells, 4, count + 1);
+    return CLI_OK;
+}
+
+int cli_model_add(struct cli *cli)
+{
+    struct status st;
+    AUTO(cli_session) struct cli_session *session = NULL;
+    AUTO(json_t) json_t *body = json_object();
+    json_t *answer = NULL;
+    struct text path = cli_value(cli, "path"), upstream = cli_value(cli, "upstream");
+    struct text name = cli_value(cli, "name"), theirs = cli_value(cli, "upstream-model");
+    if ((path.len > 0) == (upstream.len > 0)) {
+        fputs("weir: model add needs either --path or --upstream\n", stderr);
+        return CLI_USAGE;
+    }
+    (void)json_object_set_new(body, "id", json_string(cli->words[0]));
+    (void)json_object_set_new(body, "kind", json_string(path.len > 0 ? "local" : "upstream"));
+    (void)json_object_set_new(
+        body, "name", name.len > 0 ? json_stringn(name.at, name.len) : json_string(cli->words[0]));
+    if (path.len > 0) {
+        char whole[PATH_MAX]; /* the server may run in another folder */
+        const char *real = realpath(arena_cstr(cli->arena, path), whole);
+        (void)json_object_set_new(body, "path",
+                                  json_string(real != NULL ? real : arena_cstr(cli->arena, path)));
+    } else {
+        (void)json_object_set_new(body, "upstream_id", json_stringn(upstream.at, upstream.len));
+        (void)json_object_set_new(body, "upstream_model",
+                                  theirs.len > 0 ? json_stringn(theirs.at, theirs.len)
+                                                 : json_string(cli->words[0]));
+    }
+    if (!cli_session_open(cli, &session, &st) ||
+        !cli_call(session, cli, "POST", TEXT("/api/models"), body, &answer, &st))
+        return cli_fail(&st);
+    return CLI_OK;
+}
+
+int cli_model_remove(struct cli *cli)
+{
+    struct status st;
+    AUTO(cli_session) struct cli_session *session = NULL;
+    json_t *answer = NULL;
+    struct text id = http_url_encode(text_of(cli->words[0]), cli->arena);
+    struct text target = arena_format(cli->arena, "/api/models/%.*s", TEXT_ARG(id));
+    if (!cli_session_open(cli, &session, &st) ||
+        !cli_call(session, cli, "DELETE", target, NULL, &answer, &st))
+        return cli_fail(&st);
+    return CLI_OK;
+}
+
+static struct text state_text(const json_t *state, struct arena *arena)
+{
+    struct text phase = cli_member(state, "phase"), reason = cli_member(state, "reason");
+    if (reason.len == 0)
+        return phase;
+    return arena_format(arena, "%.*s: %.*s", TEXT_ARG(phase), TEXT_ARG(reason));
+}

@@ -1,0 +1,181 @@
+/* cli_options: from the settings to the options of the service. The only place that knows both. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "api.h"
+#include "arena.h"
+#include "cli_internal.h"
+
+static bool add_models(struct cli *cli, struct api_options *options, struct status *st);
+static bool add_model_section(struct cli *cli, const struct config_section *section,
+                              struct api_options *options, struct status *st);
+static bool add_upstreams(struct cli *cli, struct api_options *options, struct status *st);
+static bool copy_list(struct cli *cli, const char *name, struct text *out, size_t out_max,
+                      size_t *count, struct status *st);
+static struct text absolute(struct text path, struct arena *arena);
+
+bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_options *out,
+                     struct status *st)
+{
+    const struct config *config = cli->config;
+    struct api_options options = {
+        .db = store->db,
+        .vault = store->vault,
+        .account = store->account,
+        .observe = store->observe,
+        .data_folder = absolute(config_data_folder(config), cli->arena),
+        .version = TEXT(CLI_VERSION),
+        .workers = (int)config_int(config, "workers"),
+        .plain_anywhere = config_bool(config, "allow_plaintext"),
+        .metrics_listen = config_text(config, "metrics_listen"),
+        .control_path = absolute(cli_control_path(cli), cli->arena),
+        .tls_certificate = config_text(config, "tls_certificate"),
+        .tls_key = config_text(config, "tls_key"),
+        .tls_client_ca = config_text(config, "tls_client_ca"),
+        .public_url = config_text(config, "public_url"),
+        .behind_tls_proxy = config_bool(config, "behind_tls_proxy"),
+        .infer_path = cli_infer_program(cli),
+        .upstream_ca = config_text(config, "upstream_ca"),
+        .stream_max_ms = config_ms(config, "stream_max"),
+        .drain_max_ms = config_ms(config, "drain_max"),
+        .body_bytes_max = config_bytes(config, "body_max"),
+        .connections_max = (size_t)config_int(config, "connections_max"),
+        .threads_max = config_int(config, "threads_max"),
+        .messages_max = config_int(config, "messages_max"),
+        .runs_max = config_int(config, "runs_max"),
+        .answer_bytes_max = config_bytes(config, "answer_max"),
+    };
+    if (options.drain_max_ms == 0)
+        options.drain_max_ms = 1; /* 0 would mean the default to the api */
+    if ((options.tls_certificate.len > 0) != (options.tls_key.len > 0))
+        return status_fail(st, STATUS_INVALID, "tls_certificate and tls_key need each other");
+    if (!copy_list(cli, "listen", options.listen, API_ADDRESSES_MAX, &options.listen_count, st) ||
+        !copy_list(cli, "hosts", options.hosts, API_ORIGINS_MAX, &options.hosts_count, st) ||
+        !copy_list(cli, "cors_origins_v1", options.cors_origins, API_ORIGINS_MAX,
+                   &options.cors_origins_count, st) ||
+        !add_upstreams(cli, &options, st) || !add_models(cli, &options, st))
+        return false;
+    *out = options;
+    return true;
+}
+
+struct text cli_infer_program(struct cli *cli)
+{
+    struct text set = config_text(cli->config, "infer_program");
+    if (set.len > 0)
+        return absolute(set, cli->arena);
+    char self[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof(self));
+    struct text folder = {self, len > 0 ? (size_t)len : 0};
+    while (folder.len > 0 && folder.at[folder.len - 1] != '/')
+        folder.len--;
+    return arena_format(cli->arena, "%.*sweir-infer", TEXT_ARG(folder));
+}
+
+/* The file's name without its ending, and "-" for what a model's id may not have. */
+struct text cli_model_name(struct text path, struct arena *arena)
+{
+    struct text name = path;
+    for (size_t slash; (slash = text_find_byte(name, '/')) < name.len;)
+        name = text_skip(name, slash + 1);
+    if (name.len > 5 && text_equal_nocase(text_skip(name, name.len - 5), TEXT(".gguf")))
+        name.len -= 5;
+    char *copy = arena_cstr(arena, text_take(name, 100));
+    for (char *c = copy; *c != '\0'; c++) {
+        bool letter =
+            (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
+        if (!letter && (c == copy || strchr("._:-", *c) == NULL))
+            *c = c == copy ? 'm' : '-';
+    }
+    return copy[0] == '\0' ? TEXT("model") : text_of(copy);
+}
+
+static bool add_models(struct cli *cli, struct api_options *options, struct status *st)
+{
+    struct text model = config_text(cli->config, "model");
+    const struct config_section *sections;
+    size_t count = config_sections(cli->config, CONFIG_SECTION_MODEL, &sections);
+    if (model.len > 0)
+        options->models[options->models_count++] = (struct api_model_seed){
+            .id = cli_model_name(model, cli->arena), .path = absolute(model, cli->arena)};
+    for (size_t i = 0; i < count; i++) {
+        if (!add_model_section(cli, &sections[i], options, st))
+            return status_wrap(st, "%.*s: [model %.*s]", TEXT_ARG(sections[i].source),
+                               TEXT_ARG(sections[i].name));
+    }
+    return true;
+}
+
+static bool add_model_section(struct cli *cli, const struct config_section *section,
+                              struct api_options *options, struct status *st)
+{
+    struct api_model_seed seed = {
+        .id = section->name,
+        .name = config_section_text(section, "name"),
+        .path = config_section_text(section, "path"),
+        .upstream = config_section_text(section, "upstream"),
+        .upstream_model = config_section_text(section, "upstream_model"),
+        .context_tokens = config_section_int(section, "context"),
+    };
+    if ((seed.path.len > 0) == (seed.upstream.len > 0))
+        return status_fail(st, STATUS_INVALID, "needs either `path` or `upstream`");
+    if (seed.path.len > 0)
+        seed.path = absolute(seed.path, cli->arena);
+    bool known = seed.upstream.len == 0;
+    for (size_t i = 0; i < options->upstreams_count; i++)
+        known = known || text_equal(options->upstreams[i].name, seed.upstream);
+    if (!known)
+        return status_fail(st, STATUS_INVALID, "there is no section [upstream %.*s]",
+                           TEXT_ARG(seed.upstream));
+    for (size_t i = 0; i < options->models_count; i++) {
+        if (text_equal(options->models[i].id, seed.id))
+            return status_fail(st, STATUS_INVALID, "the setting `model` has the same name");
+    }
+    if (options->models_count == API_SEEDS_MAX)
+        return status_fail(st, STATUS_INVALID, "there are more than %d models", API_SEEDS_MAX);
+    options->models[options->models_count++] = seed;
+    return true;
+}
+
+static bool add_upstreams(struct cli *cli, struct api_options *options, struct status *st)
+{
+    const struct config_section *sections;
+    size_t count = config_sections(cli->config, CONFIG_SECTION_UPSTREAM, &sections);
+    if (count > API_SEEDS_MAX)
+        return status_fail(st, STATUS_INVALID, "there are more than %d sections [upstream …]",
+                           API_SEEDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct api_upstream_seed seed = {
+            .name = sections[i].name,
+            .base_url = config_section_text(&sections[i], "url"),
+            .api_key = config_section_text(&sections[i], "key"),
+        };
+        if (seed.base_url.len == 0)
+            return status_fail(st, STATUS_INVALID, "%.*s: [upstream %.*s] needs `url`",
+                               TEXT_ARG(sections[i].source), TEXT_ARG(seed.name));
+        options->upstreams[options->upstreams_count++] = seed;
+    }
+    return true;
+}
+
+static bool copy_list(struct cli *cli, const char *name, struct text *out, size_t out_max,
+                      size_t *count, struct status *st)
+{
+    const struct text *list;
+    *count = config_list(cli->config, name, &list);
+    if (*count > out_max)
+        return status_fail(st, STATUS_INVALID, "%s has more than %zu items", name, out_max);
+    for (size_t i = 0; i < *count; i++)
+        out[i] = list[i];
+    return true;
+}
+
+/* Children run elsewhere, and rows outlive this process: both need the whole path. */
+static struct text absolute(struct text path, struct arena *arena)
+{
+    char cwd[PATH_MAX];
+    if (path.len == 0 || path.at[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+        return path;
+    return arena_format(arena, "%s/%.*s", cwd, TEXT_ARG(path));
+}

@@ -1,0 +1,122 @@
+/* cli_serve: `weir up` and `weir serve`. The main thread waits for the service to end; a second one
+ * waits for signals, which every other thread has blocked. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include "account_setup.h"
+#include "api.h"
+#include "arena.h"
+#include "cli_internal.h"
+#include "clock.h"
+#include "log.h"
+
+enum { MODELS_WAIT_MS = 15 * 60 * 1000 };
+
+static int run(struct cli *cli, bool supervise);
+static bool serve(struct cli *cli, struct api *api, struct cli_store *store, bool supervise,
+                  struct status *st);
+static bool print_setup_link(struct cli *cli, struct api *api, struct cli_store *store,
+                             struct status *st);
+static void *signals_main(void *api);
+static sigset_t signals_of_ours(void);
+
+int cli_up(struct cli *cli)
+{
+    return run(cli, true);
+}
+
+int cli_serve(struct cli *cli)
+{
+    return run(cli, false);
+}
+
+static int run(struct cli *cli, bool supervise)
+{
+    struct status st;
+    struct cli_store store;
+    struct api_options options;
+    struct api *api = NULL;
+    sigset_t signals = signals_of_ours();
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads made from now on have it so */
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (!cli_store_open(cli, &store, &st))
+        return cli_fail(&st);
+    bool good = cli_api_options(cli, &store, &options, &st);
+    options.supervise = supervise;
+    good = good && api_open(&options, &api, &st) && serve(cli, api, &store, supervise, &st);
+    api_close(api);
+    cli_store_close(&store);
+    return good ? CLI_OK : cli_fail(&st);
+}
+
+static bool serve(struct cli *cli, struct api *api, struct cli_store *store, bool supervise,
+                  struct status *st)
+{
+    pthread_t signals;
+    if (!api_start(api, st))
+        return false;
+    if (pthread_create(&signals, NULL, signals_main, api) != 0) {
+        api_stop(api);
+        api_wait(api);
+        return status_fail(st, STATUS_SYSTEM, "could not start a thread");
+    }
+    struct status why;
+    bool good = print_setup_link(cli, api, store, st);
+    /* A model that cannot be loaded is shown where models are; others may work. */
+    if (good && supervise && !api_models_wait(api, clock_deadline_ms(MODELS_WAIT_MS), &why))
+        LOG_WARN("not every model is ready", LOG_TEXT("why", status_text(&why)));
+    if (good) {
+        printf("ready %.*s\n", TEXT_ARG(api_url(api)));
+        (void)fflush(stdout);
+    } else {
+        api_stop(api);
+    }
+    api_wait(api);
+    (void)pthread_kill(signals, SIGUSR1);
+    (void)pthread_join(signals, NULL);
+    return good;
+}
+
+static bool print_setup_link(struct cli *cli, struct api *api, struct cli_store *store,
+                             struct status *st)
+{
+    bool needed;
+    struct text token;
+    if (!account_setup_needed(store->account, &needed, st))
+        return false;
+    if (!needed)
+        return true;
+    if (!account_setup_token(store->account, cli->arena, &token, st))
+        return st->code == STATUS_CONFLICT; /* somebody has just done it */
+    printf("set up %.*s/setup#token=%.*s\n", TEXT_ARG(api_url(api)), TEXT_ARG(token));
+    (void)fflush(stdout);
+    return true;
+}
+
+/* SIGTERM and SIGINT drain, and cut short what still runs when they come again. SIGUSR1 is the main
+ * thread's: all is over. */
+static void *signals_main(void *api)
+{
+    sigset_t signals = signals_of_ours();
+    for (int signal = 0; sigwait(&signals, &signal) == 0 && signal != SIGUSR1;) {
+        if (signal == SIGHUP) {
+            LOG_INFO("reading certificates again");
+            api_reload(api);
+        } else {
+            LOG_INFO("ending", LOG_INT("signal", signal));
+            api_stop(api);
+        }
+    }
+    return NULL;
+}
+
+static sigset_t signals_of_ours(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGUSR1);
+    return set;
+}
