@@ -142,7 +142,6 @@ static void revoked_elsewhere(void **state)
     assert_true(account_open(&options, &replica, &st));
     assert_true(works_on(replica, secret));
     assert_true(account_key_revoke(world.account, ORG, PROJECT, key.id, &st));
-    assert_true(works_on(replica, secret)); /* not asked yet */
     usleep(450 * 1000);
     assert_false(works_on(replica, secret));
     account_close(replica);
@@ -157,10 +156,12 @@ static void expires(void **state)
     assert_false(account_key_create(world.account, ORG, PROJECT, USER, TEXT("k"),
                                     clock_wall_us() - 1, world.arena, &key, &secret, &st));
     assert_string_equal(st.field, "expires_us");
-    secret = make("k", clock_wall_us() + 100 * 1000, &key);
+    int64_t end_us = clock_wall_us() + 2000 * 1000;
+    secret = make("k", end_us, &key);
     assert_true(works(secret));
-    usleep(120 * 1000);
-    assert_false(works(secret)); /* though its verdict is still fresh */
+    while (clock_wall_us() < end_us)
+        (void)works(secret); /* so that its verdict is still fresh */
+    assert_false(works(secret));
     usleep(450 * 1000);
     assert_false(works(secret));
 }
@@ -259,11 +260,14 @@ static void from_memory(void **state)
     struct status st = {0};
     struct account_key key;
     struct account_caller caller;
+    world_close(&world);
+    world_open(&world, &(struct account_options){.key_fresh_ms = 600 * 1000});
+    world_owner(&world);
     struct text secret = make("k", 0, &key);
     assert_true(works(secret));
     db_scratch_script(&world.scratch, "ALTER TABLE api_key RENAME TO hidden");
     assert_true(works(secret));
-    usleep(450 * 1000);
+    world_again(&world);
     assert_false(account_key_check(world.account, secret, &caller, &st));
     assert_int_equal(st.code, STATUS_INTERNAL); /* and never lets in what could not be asked */
     db_scratch_script(&world.scratch, "ALTER TABLE hidden RENAME TO api_key");
