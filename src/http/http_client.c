@@ -30,6 +30,7 @@ struct exchange {
 
 static bool call_once(struct exchange *ex, const struct http_call *call, struct text head,
                       struct status *st);
+static bool read_early_head(struct exchange *ex);
 static bool may_resend(const struct exchange *ex, const struct http_call *call, bool pooled,
                        const struct status *st);
 static bool fail_call(struct exchange *ex, struct status *st);
@@ -164,8 +165,13 @@ static bool call_once(struct exchange *ex, const struct http_call *call, struct 
     }
     if (st->code != STATUS_CLOSED && st->code != STATUS_SYSTEM)
         return false;
-    /* It may have answered, and closed, without reading all: that answer is worth more than
-     * "broken pipe". */
+    return read_early_head(ex);
+}
+
+/* The upstream may have answered, and closed, without reading all: that answer is worth more than
+ * "broken pipe". Not inlined: a call that waits should not hold a second status on its stack. */
+__attribute__((noinline)) static bool read_early_head(struct exchange *ex)
+{
     struct status unheard;
     ex->response.sent_us = clock_mono_us();
     if (!read_head(ex, deadline_in(ex, EARLY_HEAD_MS), &unheard))

@@ -23,7 +23,7 @@ static enum http_message_result read_head(struct http_conn *conn, struct status 
 static bool more_head(struct http_conn *conn, size_t head_at, int64_t deadline_us,
                       struct status *st);
 static void compact(struct http_conn *conn);
-static bool make_request(struct http_conn *conn);
+static bool make_request(struct http_conn *conn, struct status *st);
 static bool bad_request(struct http_conn *conn, int http_status, struct text text);
 static void answer(struct http_conn *conn);
 static void answer_in_place(struct http_conn *conn);
@@ -32,7 +32,7 @@ static void send_error_plain(void *ctx, struct http_request *req, struct http_re
                              int http_status, struct text text);
 static bool finish(struct http_conn *conn);
 static void end_request(struct http_conn *conn);
-static void drop_until_closed(struct http_conn *conn);
+static void drop_until_closed(struct http_conn *conn, struct status *st);
 
 void http_conn_run(void *arg)
 {
@@ -43,7 +43,7 @@ void http_conn_run(void *arg)
     while (open)
         open = serve(conn, &st);
     if (conn->linger)
-        drop_until_closed(conn);
+        drop_until_closed(conn, &st);
     http_conn_free(conn);
 }
 
@@ -127,7 +127,7 @@ static bool serve(struct http_conn *conn, struct status *st)
     conn->req.is_tls = conn->stream.ssl != NULL;
     switch (read_head(conn, st)) {
     case HTTP_MESSAGE_DONE:
-        if (make_request(conn))
+        if (make_request(conn, st))
             answer(conn);
         break;
     case HTTP_MESSAGE_BAD:
@@ -221,11 +221,10 @@ static void compact(struct http_conn *conn)
 }
 
 /* From the parsed head to the request. False when it was answered with an error. */
-static bool make_request(struct http_conn *conn)
+static bool make_request(struct http_conn *conn, struct status *st)
 {
     struct http_request *req = &conn->req;
     struct http_target target;
-    struct status st;
     http_message_keep_head(&conn->msg, conn->buf + conn->buf_at);
     http_conn_release_buffer(conn);
     req->method = http_message_method(&conn->msg);
@@ -238,7 +237,7 @@ static bool make_request(struct http_conn *conn)
     req->tls_subject = http_stream_peer_subject(&conn->stream, req->arena);
     if (conn->refused)
         return bad_request(conn, 503, TEXT("too many connections"));
-    if (!http_target_parse(req->target, req->arena, &target, &st))
+    if (!http_target_parse(req->target, req->arena, &target, st))
         return bad_request(conn, 400, TEXT("malformed request target"));
     if (target.path.at[0] == '*' && !text_equal(req->method, TEXT("OPTIONS")))
         return bad_request(conn, 400, TEXT("malformed request target"));
@@ -336,7 +335,7 @@ static bool finish(struct http_conn *conn)
 static void end_request(struct http_conn *conn)
 {
     struct http_counters *counters = conn->server->counters;
-    int class = conn->reply.started ? conn->reply.status / 100 : 0;
+    int class = conn->reply.head_sent ? conn->reply.status / 100 : 0;
     atomic_fetch_add_explicit(&counters->requests_by_class[class], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&counters->bytes_in, conn->stream.bytes_in, memory_order_relaxed);
     atomic_fetch_add_explicit(&counters->bytes_out, conn->stream.bytes_out, memory_order_relaxed);
@@ -348,9 +347,8 @@ static void end_request(struct http_conn *conn)
 
 /* A socket that is closed with bytes unread in it answers with a reset, which can take the reply
  * away from the client before it was read (RFC 9112, section 9.6). */
-static void drop_until_closed(struct http_conn *conn)
+static void drop_until_closed(struct http_conn *conn, struct status *st)
 {
-    struct status st;
     size_t dropped = 0;
     int64_t deadline_us = clock_deadline_ms(LINGER_MS);
     http_stream_end_write(&conn->stream);
@@ -358,5 +356,5 @@ static void drop_until_closed(struct http_conn *conn)
         dropped += conn->buf_end - conn->buf_at;
         conn->buf_at = conn->buf_end;
     } while (dropped < LINGER_BYTES_MAX && !conn->server->draining &&
-             http_conn_fill(conn, deadline_us, &st));
+             http_conn_fill(conn, deadline_us, st));
 }

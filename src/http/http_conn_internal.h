@@ -33,6 +33,7 @@ struct http_reply {
     size_t fields_len, fields_size;
     int status;
     bool started, ended, failed, close_after;
+    bool head_sent; /* handed to the kernel */
     bool no_body, chunked, sized;
     uint64_t left; /* sized: bytes still to be written */
     uint64_t bytes;

@@ -291,6 +291,50 @@ static void stops_in_time(void **state)
     rig_run(drain_bound, NULL);
 }
 
+/* A handler that is cancelled by a drain may still say so; not when its client has gone. */
+static void last_words(struct rig *rig)
+{
+    bool closed;
+    struct net_conn *conn = rig_connect(rig), *gone = rig_connect(rig);
+    rig_send(conn, TEXT("GET /wait-and-tell HTTP/1.1\r\n" HOST "\r\n"));
+    rig_send(gone, TEXT("GET /wait-and-tell HTTP/1.1\r\n" HOST "\r\n"));
+    while (rig->calls < 2)
+        rig_sleep(1);
+    net_close(gone);
+    rig_wait_connections(rig, 1);
+    assert_int_equal(atomic_load(&rig->counters.requests_by_class[0]), 1);
+    http_server_drain(rig->server, 0, 0);
+    struct text response = rig_receive(rig, conn, 2000, &closed);
+    assert_int_equal(rig_status(response), 503);
+    check_text(rig_body(response), "cut short");
+    assert_int_equal(rig_count(response, TEXT("Connection: close\r\n")), 1);
+    assert_true(closed);
+    net_close(conn);
+}
+
+static void last_words_are_heard(void **state)
+{
+    (void)state;
+    rig_run(last_words, NULL);
+}
+
+/* Nor does an arena over its limit keep the answer back. */
+static void over_limit(struct rig *rig)
+{
+    struct text response = rig_talk(rig, TEXT("GET /limit HTTP/1.1\r\n" HOST "\r\n"));
+    assert_int_equal(rig_status(response), 413);
+    assert_int_equal(rig->last.code, STATUS_LIMIT);
+    response = rig_talk(rig, TEXT("GET /x HTTP/1.1\r\n" HOST CLOSE "\r\n"));
+    assert_int_equal(rig_status(response), 200);
+}
+
+static void requests_bounded(void **state)
+{
+    (void)state;
+    const struct http_server_options options = {.limits = {.arena_bytes_max = MIB}};
+    rig_run(over_limit, &options);
+}
+
 /* The loop is stopped under a server that is busy: all ends by cancellation. */
 static void loop_stopped(struct rig *rig)
 {
@@ -338,6 +382,7 @@ int main(void)
         cmocka_unit_test(back_pressure),        cmocka_unit_test(floods_bounded),
         cmocka_unit_test(replies_as_they_come), cmocka_unit_test(connections_bounded),
         cmocka_unit_test(stops_gently),         cmocka_unit_test(stops_in_time),
+        cmocka_unit_test(last_words_are_heard), cmocka_unit_test(requests_bounded),
         cmocka_unit_test(stops_with_the_loop),  cmocka_unit_test(unix_socket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

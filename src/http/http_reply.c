@@ -10,11 +10,13 @@
 #include "arena.h"
 #include "clock.h"
 #include "http_header.h"
+#include "net.h"
 
 enum {
     FIELDS_FIRST = 256,
     FIELDS_BYTES_MAX = 64 * 1024,
-    OWN_BYTES = 256, /* status line, Date, Content-Length, Transfer-Encoding, Connection */
+    LAST_WORDS_MS = 1000, /* to a client that is slow, from a request that is cancelled */
+    OWN_BYTES = 256,      /* status line, Date, Content-Length, Transfer-Encoding, Connection */
 };
 
 static void add_line(struct http_reply *reply, struct text name, struct text value);
@@ -23,6 +25,7 @@ static struct text own_lines(struct http_reply *reply, char *memory);
 static void begin(struct http_reply *reply, int http_status);
 static bool send_pieces(struct http_reply *reply, struct iovec *pieces, int count,
                         struct status *st);
+static bool may_still_speak(struct http_reply *reply);
 static bool start(struct http_reply *reply, struct status *st);
 static bool write_last(struct http_reply *reply, struct text piece, bool last, struct status *st);
 static struct iovec piece_of(struct text text);
@@ -35,12 +38,15 @@ void http_reply_header(struct http_reply *reply, struct text name, struct text v
 
 void http_reply_headerf(struct http_reply *reply, struct text name, const char *format, ...)
 {
-    char value[512];
-    va_list args;
+    va_list args, again;
     va_start(args, format);
-    int len = vsnprintf(value, sizeof(value), format, args);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    WEIR_ASSERT(len >= 0 && (size_t)len < sizeof(value));
+    WEIR_ASSERT(len >= 0);
+    char *value = arena_alloc(reply->conn->req.arena, (size_t)len + 1);
+    (void)vsnprintf(value, (size_t)len + 1, format, again);
+    va_end(again);
     http_reply_header(reply, name, (struct text){value, (size_t)len});
 }
 
@@ -76,6 +82,7 @@ bool http_reply_send(struct http_reply *reply, int http_status, struct text cont
     begin(reply, http_status);
     reply->sized = true;
     reply->left = body.len;
+    bool stopping = may_still_speak(reply);
     struct text head = own_lines(reply, own);
     if (reply->no_body)
         body.len = 0;
@@ -86,7 +93,10 @@ bool http_reply_send(struct http_reply *reply, int http_status, struct text cont
         piece_of(body),
     };
     reply->left = 0;
-    if (!send_pieces(reply, pieces, body.len > 0 ? 4 : 3, st))
+    bool sent = send_pieces(reply, pieces, body.len > 0 ? 4 : 3, st);
+    if (stopping)
+        fiber_unshield();
+    if (!sent)
         return false;
     reply->bytes = body.len;
     reply->ended = true;
@@ -267,6 +277,23 @@ static void begin(struct http_reply *reply, int http_status)
     reply->no_body = reply->conn->req.is_head || http_status == 204 || http_status == 304;
 }
 
+/* A whole reply may be the last word of a request that a drain has cancelled, or whose arena is
+ * over its limit: neither shall keep the client from hearing why. True when the fiber was shielded.
+ */
+static bool may_still_speak(struct http_reply *reply)
+{
+    struct http_conn *conn = reply->conn;
+    if (arena_over_limit(conn->req.arena)) {
+        fiber_set_arena(NULL);
+        reply->close_after = true;
+    }
+    if (!fiber_cancelled() || net_hung_up(conn->stream.net))
+        return false;
+    reply->close_after = true;
+    fiber_shield();
+    return true;
+}
+
 /* What http decides of the head, in OWN_BYTES of `memory`. */
 static struct text own_lines(struct http_reply *reply, char *memory)
 {
@@ -321,9 +348,13 @@ static bool send_pieces(struct http_reply *reply, struct iovec *pieces, int coun
         return status_fail(st, STATUS_LIMIT, "the head of the reply is too large");
     if (reply->started_us == 0)
         reply->started_us = clock_mono_us();
-    if (http_stream_write(&conn->stream, pieces, count, conn->server->options.limits.write_ms,
-                          CLOCK_NEVER, st))
+    int64_t write_ms = conn->server->options.limits.write_ms;
+    if (fiber_cancelled() && write_ms > LAST_WORDS_MS)
+        write_ms = LAST_WORDS_MS;
+    if (http_stream_write(&conn->stream, pieces, count, write_ms, CLOCK_NEVER, st)) {
+        reply->head_sent = true;
         return true;
+    }
     reply->failed = true;
     return status_wrap(st, "could not write to the client");
 }

@@ -222,6 +222,16 @@ static bool answer(struct rig *rig, struct http_request *req, struct http_reply 
         return events(reply, st);
     if (text_equal(req->path, TEXT("/wait")))
         return loop_sleep(clock_deadline_ms(60000), st);
+    if (text_equal(req->path, TEXT("/limit"))) {
+        (void)arena_alloc(req->arena, 8 * MIB);
+        fiber_yield();
+        return loop_sleep(clock_deadline_ms(1), st);
+    }
+    if (text_equal(req->path, TEXT("/wait-and-tell"))) {
+        struct status told;
+        return loop_sleep(clock_deadline_ms(60000), st) ||
+               http_reply_send(reply, 503, TEXT("text/plain"), TEXT("cut short"), &told);
+    }
     if (text_equal(req->path, TEXT("/nothing")))
         return true;
     if (text_equal(req->path, TEXT("/half")))
