@@ -37,7 +37,7 @@ static const struct config_setting data[] = {
     {"data", CONFIG_TEXT, "", 0, 0, NULL,
      "the data folder; by default weir in $XDG_DATA_HOME or ~/.local/share", CONFIG_START},
     {"database", CONFIG_TEXT, "sqlite:", 0, 0, NULL,
-     "sqlite: (weir.db in the data folder) or sqlite:/path/to/file", CONFIG_PASSWORD},
+     "where rows are kept: sqlite: (weir.db in the data folder) or sqlite:/path", CONFIG_PASSWORD},
     {"master_key_file", CONFIG_TEXT, "", 0, 0, NULL,
      "key ring that seals stored texts; by default in the data folder", 0},
     {"pepper_file", CONFIG_TEXT, "", 0, 0, NULL,

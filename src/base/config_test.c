@@ -354,6 +354,21 @@ static void sample(void **state)
     assert_false(buf.cut);
 }
 
+/* docs/configuration.md is what the tables say. */
+static void documentation(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena *arena = arena_open(4 * MIB);
+    struct text_buf buf = text_buf_in(arena, 256 * KIB);
+    struct text page;
+    struct status st;
+    config_print_markdown(&buf);
+    if (!config_read_file(TEXT("docs/configuration.md"), MIB, arena, &page, &st))
+        fail_msg("%s", st.text);
+    if (!text_equal(page, text_buf_text(&buf)))
+        fail_msg("run: build/release/bin/weir config --markdown >docs/configuration.md");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,7 +376,7 @@ int main(void)
         cmocka_unit_test(precedence),    cmocka_unit_test(errors),
         cmocka_unit_test(right_values),  cmocka_unit_test(secrets),
         cmocka_unit_test(file_sections), cmocka_unit_test(file_errors),
-        cmocka_unit_test(sample),
+        cmocka_unit_test(sample),        cmocka_unit_test(documentation),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

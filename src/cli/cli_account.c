@@ -30,7 +30,7 @@ int cli_setup(struct cli *cli)
     set_text(body, "name", name);
     set_text(body, "organisation", organisation.len > 0 ? organisation : name);
     if (!cli_session_open(cli, &session, &st) ||
-        !cli_call(session, cli, "POST", TEXT("/api/control/setup"), body, &answer, &st))
+        !cli_call(session, cli, "POST", TEXT("/control/setup"), body, &answer, &st))
         return cli_fail(&st);
     fprintf(stderr, "weir: set up; the owner is %.*s\n", TEXT_ARG(email));
     return CLI_OK;
@@ -40,7 +40,7 @@ int cli_user_list(struct cli *cli)
 {
     struct status st;
     json_t *rows = NULL;
-    if (!list_all(cli, "/api/control/users", &rows, &st))
+    if (!list_all(cli, "/control/users", &rows, &st))
         return cli_fail(&st);
     size_t count = json_array_size(rows);
     struct text *cells = ARENA_ARRAY(cli->arena, 5 * (count + 1), struct text);
@@ -77,7 +77,7 @@ int cli_user_add(struct cli *cli)
     set_text(body, "password", password);
     set_text(body, "role", cli_given(cli, "owner") ? TEXT("owner") : TEXT("member"));
     if (!cli_session_open(cli, &session, &st) ||
-        !cli_call(session, cli, "POST", TEXT("/api/control/users"), body, &answer, &st))
+        !cli_call(session, cli, "POST", TEXT("/control/users"), body, &answer, &st))
         return cli_fail(&st);
     printf("%.*s\n", TEXT_ARG(cli_member(answer, "id")));
     return CLI_OK;
@@ -200,7 +200,7 @@ static bool on_user(struct cli *cli, const char *action, json_t *body, struct st
     json_t *answer = NULL;
     struct text email = http_url_encode(text_of(cli->words[0]), cli->arena);
     struct text target =
-        arena_format(cli->arena, "/api/control/users/%.*s/%s", TEXT_ARG(email), action);
+        arena_format(cli->arena, "/control/users/%.*s/%s", TEXT_ARG(email), action);
     return cli_session_open(cli, &session, st) &&
            cli_call(session, cli, "POST", target, body, &answer, st);
 }
