@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     WEIR_ASSERT(good);
-    struct json_at at = json_at_root(root), inner;
+    struct json_at at = json_at_root(root), inner, item;
     struct text member;
     int64_t integer;
     double number;
@@ -29,8 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                json_get_number(&at, "temperature", JSON_OPTIONAL, 0, 2, &number, &st) &&
                json_get_array(&at, "messages", JSON_OPTIONAL, 100, &inner, &st);
     for (size_t i = 0; all && i < json_count(&inner); i++)
-        all = json_item_object(&inner, i, &at, &st) &&
-              json_get_text(&at, "content", JSON_REQUIRED, SIZE_MAX, &member, &st);
+        all = json_item_object(&inner, i, &item, &st) &&
+              json_get_text(&item, "content", JSON_REQUIRED, SIZE_MAX, &member, &st);
     AUTO(arena) struct arena *arena = arena_open(SIZE_MAX);
     struct text_buf buf = text_buf_in(arena, SIZE_MAX);
     json_write(root, &buf);
