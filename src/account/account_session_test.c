@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static struct world world;
 
@@ -64,7 +65,7 @@ static void in_and_out(void **state)
     assert_string_not_equal(token.bytes, other.bytes);
     assert_true(
         account_session_check(world.account, text_of(other.bytes), TEXT_NONE, &checked, &st));
-    assert_memory_equal(&checked, &caller, sizeof(caller));
+    assert_true(world_same(&checked, &caller));
     assert_memory_equal(&checked.org, &world.owner.org, sizeof(checked.org));
     assert_memory_equal(&checked.project, &world.owner.project, sizeof(checked.project));
     assert_int_equal(checked.role, ACCOUNT_ROLE_OWNER);
@@ -124,6 +125,14 @@ static void wrong_ones_sound_alike(void **state)
     (void)signed_in(&caller); /* the address is compared without case; one failure does no harm */
 }
 
+/* Of this thread's own work, so that a busy machine does not matter. */
+static int64_t worked_us(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
 /* A password that is hashed costs the same whether the address exists or not. */
 static void wrong_ones_take_as_long(void **state)
 {
@@ -139,9 +148,9 @@ static void wrong_ones_take_as_long(void **state)
             struct account_token token;
             struct account_caller caller;
             world_again(&world); /* without a memory of failures */
-            int64_t begin = clock_mono_us();
+            int64_t begin = worked_us();
             assert_false(sign_in(wrong[j].email, TEXT("not the password"), &token, &caller, &st));
-            int64_t took = clock_mono_us() - begin;
+            int64_t took = worked_us() - begin;
             best[j] = took < best[j] ? took : best[j];
         }
     print_message("known %lld us, unknown %lld us\n", (long long)best[0], (long long)best[1]);

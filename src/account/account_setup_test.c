@@ -60,7 +60,7 @@ static void once(void **state)
     assert_true(ids_valid(ids_text(&owner.user), "usr_"));
     assert_int_equal(owner.role, ACCOUNT_ROLE_OWNER);
     assert_true(account_first_owner(world.account, &first, &st));
-    assert_memory_equal(&first, &owner, sizeof(owner));
+    assert_true(world_same(&first, &owner));
     setup.token = second;
     assert_false(account_setup(world.account, &setup, &owner, &st));
     assert_int_equal(st.code, STATUS_CONFLICT);

@@ -65,6 +65,15 @@ int64_t world_number(struct world *world, const char *sql)
     return db_row_int(&row, 0);
 }
 
+bool world_same(const struct account_caller *a, const struct account_caller *b)
+{
+    return text_equal(ids_text(&a->org), ids_text(&b->org)) &&
+           text_equal(ids_text(&a->project), ids_text(&b->project)) &&
+           text_equal(ids_text(&a->user), ids_text(&b->user)) && a->role == b->role &&
+           strcmp(a->session.bytes, b->session.bytes) == 0 &&
+           strcmp(a->key.bytes, b->key.bytes) == 0;
+}
+
 struct run {
     void (*main)(void *arg);
     void *arg;

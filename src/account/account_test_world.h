@@ -25,5 +25,6 @@ void world_owner(struct world *world);
 void world_again(struct world *world);
 /* One number of one row, in a system scope. */
 int64_t world_number(struct world *world, const char *sql);
+bool world_same(const struct account_caller *a, const struct account_caller *b);
 /* Runs `main(arg)` in a fiber of a loop of its own, to its end. */
 void world_on_loop(void (*main)(void *arg), void *arg);
