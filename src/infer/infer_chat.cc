@@ -1,4 +1,6 @@
+extern "C" {
 #include "infer_chat.h"
+}
 #include <common/chat.h>
 #include <common/log.h>
 #include <cstdlib>

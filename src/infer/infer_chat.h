@@ -2,15 +2,11 @@
  * template. A thin C face on the C++ of llama.cpp's `common`, the only place that includes it: what
  * a change of the pinned source has to touch.
  * Any thread: an opened one is only read. Takes from microseconds to some milliseconds, more for a
- * long conversation: the caller runs long ones off the loop. */
+ * long conversation: the caller runs long ones off the loop. C++ includes it inside extern "C". */
 #pragma once
 #include "base.h"
 #include "status.h"
 #include "text.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 struct infer_chat;
 struct llama_model;
@@ -43,7 +39,3 @@ MUST_CHECK bool infer_chat_apply(const struct infer_chat *chat,
                                  const struct infer_chat_input *input,
                                  struct infer_chat_output *out, struct status *st);
 void infer_chat_output_free(struct infer_chat_output *output);
-
-#ifdef __cplusplus
-}
-#endif

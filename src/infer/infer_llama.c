@@ -2,6 +2,7 @@
 #include "infer_gguf.h"
 #include "infer_llama_internal.h"
 #include "infer_machine.h"
+#include "infer_threads.h"
 #include "log.h"
 #include <limits.h>
 #include <llama.h>
@@ -18,6 +19,7 @@ struct infer_llama {
     struct llama_model *model;
     struct llama_context *context;
     struct ggml_threadpool *pool;
+    struct infer_threads threads;
     void (*pool_free)(struct ggml_threadpool *pool);
     struct infer_vocab vocab;
     struct infer_model_facts facts;
@@ -170,6 +172,7 @@ static bool open_context(struct infer_llama *l, struct status *st)
         return status_fail(st, STATUS_INVALID, "no context of %u tokens for %u sequences: %s",
                            context, parallel, complaint[0] != 0 ? complaint : "out of memory");
     start_threads(l, threads);
+    infer_threads_open(&l->threads, threads);
     uint32_t real = llama_n_ctx_seq(l->context);
     l->facts.context = real < context ? real : context;
     l->facts.parallel = parallel;
@@ -280,7 +283,11 @@ static enum infer_decode decode(struct infer_backend *backend, const struct infe
     l->batch.n_tokens = (int32_t)batch->rows;
     l->batch.token = batch->token;
     l->batch.pos = batch->position;
+    infer_threads_before(&l->threads);
     int32_t result = llama_decode(l->context, l->batch);
+    int threads = l->threads.now;
+    if (infer_threads_after(&l->threads) != threads)
+        llama_set_n_threads(l->context, l->threads.now, l->threads.now);
     if (result == 0)
         return INFER_DECODE_OK;
     return result == 1 ? INFER_DECODE_FULL : result == 2 ? INFER_DECODE_ABORTED

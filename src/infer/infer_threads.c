@@ -1,0 +1,99 @@
+#include "infer_threads.h"
+#include "clock.h"
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WINDOW_US = 300000, GAP_US = 20000, STAT_BYTES = 64 * 1024 };
+
+static int64_t process_cpu_us(void);
+static int64_t idle_ticks(void);
+static void begin(struct infer_threads *t, int64_t now);
+
+void infer_threads_open(struct infer_threads *t, int max)
+{
+    WEIR_ASSERT(max >= 1);
+    *t = (struct infer_threads){.max = max, .now = max};
+}
+
+/* The threads of a step that nobody disturbs use all of their cores, waiting included. A little is
+ * always lost, to the one that answers clients, say; a third of a core is not a little. */
+int infer_threads_choose(int max, double own, double idle)
+{
+    int fit = (int)(own + idle + 0.3);
+    return fit < 1 ? 1 : fit > max ? max : fit;
+}
+
+void infer_threads_before(struct infer_threads *t)
+{
+    if (t->max == 1)
+        return;
+    int64_t now = clock_mono_us();
+    if (t->window_us == 0 || now - t->last_us > GAP_US)
+        begin(t, now);
+    t->last_us = now;
+}
+
+int infer_threads_after(struct infer_threads *t)
+{
+    if (t->max == 1)
+        return 1;
+    int64_t now = clock_mono_us(), span = now - t->window_us;
+    t->busy_us += now - t->last_us;
+    t->last_us = now;
+    if (span < WINDOW_US)
+        return t->now;
+    static const double tick_us = 1e6 / 100; /* USER_HZ is 100 on every Linux of ours */
+    double own = (double)(process_cpu_us() - t->cpu_us) / (double)t->busy_us;
+    double idle = (double)(idle_ticks() - t->idle_ticks) * tick_us / (double)span;
+    t->now = infer_threads_choose(t->max, own, idle);
+    begin(t, now);
+    return t->now;
+}
+
+static void begin(struct infer_threads *t, int64_t now)
+{
+    t->window_us = now;
+    t->busy_us = 0;
+    t->cpu_us = process_cpu_us();
+    t->idle_ticks = idle_ticks();
+}
+
+static int64_t process_cpu_us(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
+/* Idle and waiting for disks, summed over the processors that this process may use. */
+static int64_t idle_ticks(void)
+{
+    static char text[STAT_BYTES];
+    cpu_set_t may;
+    int64_t sum = 0;
+    int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || sched_getaffinity(0, sizeof may, &may) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    ssize_t got = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[got > 0 ? got : 0] = 0;
+    for (const char *at = text; at != NULL; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        unsigned cpu;
+        long long idle, io;
+        if (strncmp(at, "cpu", 3) != 0)
+            break;
+        if (sscanf(at, "cpu%u %*d %*d %*d %lld %lld", &cpu, &idle, &io) == 3 && cpu < CPU_SETSIZE &&
+            CPU_ISSET(cpu, &may))
+            sum += idle + io;
+    }
+    return sum;
+}

@@ -1,0 +1,78 @@
+#include "infer_threads.h"
+#include "infer_machine.h"
+#include "check.h"
+#include "clock.h"
+#include <math.h>
+#include <stdio.h>
+
+static void rule(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int max;
+        double own, idle;
+        int want;
+    } cases[] = {
+        {"alone on two", 2, 2.0, 0, 2},
+        {"a little is lost", 2, 1.8, 0, 2},
+        {"one other keeps a core busy", 2, 1.33, 0, 1},
+        {"crowd", 2, 0.4, 0, 1},
+        {"the other has gone", 2, 1, 0.9, 2},
+        {"the other is still there", 2, 1, 0.05, 1},
+        {"more cores than threads", 4, 4, 12, 4},
+        {"half of eight", 8, 4.1, 0.1, 4},
+        {"nothing known", 2, 0, 0, 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        check_case(cases[i].name);
+        assert_int_equal(infer_threads_choose(cases[i].max, cases[i].own, cases[i].idle),
+                         cases[i].want);
+    }
+}
+
+static void burn_ms(int64_t ms)
+{
+    int64_t until = clock_deadline_ms(ms);
+    while (clock_mono_us() < until)
+        ;
+}
+
+/* One thread burns where four were counted on: what it gets and what is idle decide. */
+static void windows(void **state)
+{
+    (void)state;
+    struct infer_threads threads;
+    infer_threads_open(&threads, 1000);
+    int now = 1000;
+    for (int i = 0; i < 10; i++) {
+        infer_threads_before(&threads);
+        burn_ms(50);
+        now = infer_threads_after(&threads);
+    }
+    assert_in_range(now, 1, 999); /* no machine has that many idle cores */
+    infer_threads_open(&threads, 1);
+    infer_threads_before(&threads);
+    assert_int_equal(infer_threads_after(&threads), 1);
+}
+
+static void machine(void **state)
+{
+    (void)state;
+    assert_in_range(infer_machine_cores(), 1, 4096);
+    assert_true(infer_machine_memory_free() > 1024 * 1024);
+    assert_int_equal(infer_machine_quota_cores("max 100000\n"), 0);
+    assert_int_equal(infer_machine_quota_cores("150000 100000\n"), 1);
+    assert_int_equal(infer_machine_quota_cores("400000 100000\n"), 4);
+    assert_int_equal(infer_machine_quota_cores("50000 100000\n"), 1);
+    assert_int_equal(infer_machine_quota_cores("-5 100000"), 0);
+    assert_int_equal(infer_machine_quota_cores("5 0"), 0);
+    assert_int_equal(infer_machine_quota_cores(""), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rule), cmocka_unit_test(windows), cmocka_unit_test(machine)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
