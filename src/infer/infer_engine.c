@@ -269,6 +269,7 @@ bool infer_request_poll(struct infer_request *request, struct infer_event *out)
             return false;
         if (atomic_load(&request->starved) && atomic_exchange(&request->starved, false))
             infer_engine_wake(request->engine);
+        request->delivered = true;
         if (value >= 0) {
             *out = (struct infer_event){INFER_ENDING_NONE, value};
             return true;
@@ -324,15 +325,17 @@ static void ask_for(struct infer_request *request, enum infer_ending ending)
         infer_engine_wake(request->engine);
 }
 
+/* The engine wrote the times before it gave out what was delivered; ended_us only with the end. */
 struct infer_timing infer_request_timing(const struct infer_request *request)
 {
-    WEIR_ASSERT(request->ending != INFER_ENDING_NONE);
-    int64_t started = request->started_us == 0 ? request->ended_us : request->started_us;
-    int64_t first = request->first_us == 0 ? request->ended_us : request->first_us;
+    WEIR_ASSERT(request->delivered);
+    int64_t end = request->ending != INFER_ENDING_NONE ? request->ended_us : clock_mono_us();
+    int64_t started = request->started_us == 0 ? end : request->started_us;
+    int64_t first = request->first_us == 0 ? end : request->first_us;
     return (struct infer_timing){
         .queue_us = started - request->submitted_us,
         .prefill_us = first - started,
-        .decode_us = request->ended_us - first,
+        .decode_us = end - first,
     };
 }
 

@@ -127,8 +127,9 @@ MUST_CHECK bool infer_request_wait_any(struct infer_request *const *requests, si
  * reader that has found what it wanted (a stop string), unless it had ended by itself. */
 void infer_request_cancel(struct infer_request *request);
 void infer_request_finish(struct infer_request *request);
-/* Both valid when the end was delivered. Outputs: tokens sampled, with the model's end token. */
+/* Valid when a token or the end was delivered; before the end, decode_us is up to now. */
 struct infer_timing infer_request_timing(const struct infer_request *request);
+/* Valid when the end was delivered: tokens sampled, with the one by which the model ended. */
 uint32_t infer_request_outputs(const struct infer_request *request);
 /* Cancels what still runs and gives up the handle; memory, sequence and cache follow by
  * themselves. NULL is fine. */

@@ -41,6 +41,7 @@ struct infer_request {
     struct infer_request *live_before, *live_after;
     struct fiber *waiter;
     enum infer_ending ending;
+    bool delivered; /* a token or the end */
 };
 
 struct infer_engine {

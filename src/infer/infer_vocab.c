@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int longer_first(const void *left, const void *right);
+static int by_bytes(const void *left, const void *right);
 static bool make_room(struct infer_tokens *tokens, uint32_t more);
 
 void infer_vocab_open(struct infer_vocab *vocab, const struct llama_vocab *llama)
@@ -16,10 +16,14 @@ void infer_vocab_open(struct infer_vocab *vocab, const struct llama_vocab *llama
     for (uint32_t i = 0; i < vocab->count; i++) {
         enum llama_token_attr kind = llama_vocab_get_attr(llama, (int32_t)i);
         struct text text = text_of(llama_vocab_get_text(llama, (int32_t)i));
-        if ((kind & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0 && text.len > 1)
-            vocab->control[vocab->control_count++] = text;
+        if ((kind & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0 || text.len < 2)
+            continue;
+        vocab->control[vocab->control_count++] = text;
+        vocab->control_starts[(unsigned char)text.at[0]] = true;
+        if (text.len > vocab->control_bytes_max)
+            vocab->control_bytes_max = text.len;
     }
-    qsort(vocab->control, vocab->control_count, sizeof *vocab->control, longer_first);
+    qsort(vocab->control, vocab->control_count, sizeof *vocab->control, by_bytes);
 }
 
 void infer_vocab_close(struct infer_vocab *vocab)
@@ -28,10 +32,10 @@ void infer_vocab_close(struct infer_vocab *vocab)
     *vocab = (struct infer_vocab){0};
 }
 
-static int longer_first(const void *left, const void *right)
+static int by_bytes(const void *left, const void *right)
 {
     const struct text *a = left, *b = right;
-    return a->len > b->len ? -1 : a->len < b->len;
+    return text_compare(*a, *b);
 }
 
 void infer_tokens_free(struct infer_tokens *tokens)
@@ -74,12 +78,18 @@ uint32_t infer_vocab_count(const struct infer_vocab *vocab)
     return vocab->count;
 }
 
-bool infer_vocab_control(const struct infer_vocab *vocab, uint32_t index, struct text *out)
+/* Every length that could be, the longest first: rare enough, since few bytes begin one. */
+size_t infer_vocab_control_at(const struct infer_vocab *vocab, struct text text)
 {
-    if (index >= vocab->control_count)
-        return false;
-    *out = vocab->control[index];
-    return true;
+    if (text.len < 2 || !vocab->control_starts[(unsigned char)text.at[0]])
+        return 0;
+    size_t len = text.len < vocab->control_bytes_max ? text.len : vocab->control_bytes_max;
+    for (; len >= 2; len--) {
+        struct text key = text_take(text, len);
+        if (bsearch(&key, vocab->control, vocab->control_count, sizeof key, by_bytes) != NULL)
+            return len;
+    }
+    return 0;
 }
 
 static bool make_room(struct infer_tokens *tokens, uint32_t more)

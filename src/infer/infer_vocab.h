@@ -27,6 +27,6 @@ size_t infer_vocab_piece(const struct infer_vocab *vocab, int32_t token,
                          char out[INFER_PIECE_BYTES_MAX]);
 uint32_t infer_vocab_count(const struct infer_vocab *vocab);
 
-/* What a control token looks like in text, for those that must be kept out of a user's text.
- * Index from 0; false behind the last. The longest come first. */
-bool infer_vocab_control(const struct infer_vocab *vocab, uint32_t index, struct text *out);
+/* The length of the longest text of a control token ("<|im_end|>") at the very start of `text`, or
+ * 0: what must not become that token when a user wrote it. */
+size_t infer_vocab_control_at(const struct infer_vocab *vocab, struct text text);

@@ -1,0 +1,127 @@
+/* The list of models, and what those who look after the process ask. */
+#include "arena.h"
+#include "http_router.h"
+#include "infer_server_internal.h"
+
+static void add_model(struct text_buf *buf, const struct infer_server *server);
+static bool send_json(struct http_reply *reply, int http_status, const struct text_buf *buf,
+                      struct status *st);
+
+bool infer_api_models(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    struct text_buf buf = text_buf_in(req->arena, 8 * KIB);
+    text_buf_add(&buf, TEXT("{\"object\":\"list\",\"data\":["));
+    add_model(&buf, infer_server_of(req));
+    text_buf_add(&buf, TEXT("]}"));
+    return send_json(reply, 200, &buf, st);
+}
+
+bool infer_api_model(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    struct infer_server *server = infer_server_of(req);
+    struct text asked = http_request_param(req, "model");
+    if (!text_equal(asked, server->options.name))
+        return status_fail_field(st, STATUS_NOT_FOUND, "model", "there is no model %.*s",
+                                 TEXT_ARG(asked));
+    struct text_buf buf = text_buf_in(req->arena, 8 * KIB);
+    add_model(&buf, server);
+    return send_json(reply, 200, &buf, st);
+}
+
+static void add_model(struct text_buf *buf, const struct infer_server *server)
+{
+    text_buf_add(buf, TEXT("{\"id\":"));
+    text_buf_add_json(buf, server->options.name);
+    text_buf_addf(buf, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"local\"",
+                  (long long)server->created_s);
+    if (infer_engine_state(server->options.engine, NULL, NULL) == INFER_ENGINE_READY) {
+        const struct infer_model_facts *facts = infer_engine_facts(server->options.engine);
+        text_buf_addf(buf,
+                      ",\"meta\":{\"context_tokens\":%u,\"parallel\":%u,\"vocabulary\":%u,"
+                      "\"weights_bytes\":%llu,\"cache_bytes\":%llu}",
+                      facts->context, facts->parallel, facts->vocab,
+                      (unsigned long long)facts->weights_bytes,
+                      (unsigned long long)facts->kv_bytes);
+    }
+    text_buf_add(buf, TEXT("}"));
+}
+
+bool infer_api_healthz(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    bool ok = infer_engine_state(infer_server_of(req)->options.engine, NULL, NULL) !=
+              INFER_ENGINE_FAILED;
+    struct text_buf buf = text_buf_in(req->arena, KIB);
+    text_buf_addf(&buf, "{\"status\":\"%s\"}", ok ? "ok" : "failed");
+    return send_json(reply, ok ? 200 : 503, &buf, st);
+}
+
+bool infer_api_readyz(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    struct infer_server *server = infer_server_of(req);
+    struct text_buf buf = text_buf_in(req->arena, 8 * KIB);
+    struct status why = {0};
+    int percent;
+    switch (infer_engine_state(server->options.engine, &percent, &why)) {
+    case INFER_ENGINE_READY:
+        if (server->chat == NULL || server->draining)
+            break;
+        text_buf_addf(&buf, "{\"status\":\"ready\",\"context_tokens\":%u,\"parallel\":%u}",
+                      infer_engine_facts(server->options.engine)->context,
+                      infer_engine_facts(server->options.engine)->parallel);
+        return send_json(reply, 200, &buf, st);
+    case INFER_ENGINE_FAILED:
+        text_buf_add(&buf, TEXT("{\"status\":\"failed\",\"why\":"));
+        text_buf_add_json(&buf, status_text(&why));
+        text_buf_add(&buf, TEXT("}"));
+        return send_json(reply, 503, &buf, st);
+    case INFER_ENGINE_LOADING:
+    case INFER_ENGINE_STATE_COUNT:
+        text_buf_addf(&buf, "{\"status\":\"loading\",\"progress\":%d.%02d}", percent / 100,
+                      percent % 100);
+        return send_json(reply, 503, &buf, st);
+    }
+    text_buf_add(&buf, TEXT("{\"status\":\"draining\"}"));
+    return send_json(reply, 503, &buf, st);
+}
+
+bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    struct text_buf buf = text_buf_in(req->arena, 64 * KIB);
+    struct infer_stats s;
+    infer_engine_stats(infer_server_of(req)->options.engine, &s);
+    const struct {
+        const char *name, *type, *help;
+        unsigned long long value;
+    } rows[] = {
+        {"queued_requests", "gauge", "Requests that wait for a sequence", s.queued},
+        {"queued_tokens", "gauge", "Prompt tokens of those", s.queued_tokens},
+        {"prompting_requests", "gauge", "Requests whose prompt is being computed", s.prefilling},
+        {"writing_requests", "gauge", "Requests that are writing", s.decoding},
+        {"paused_requests", "gauge", "Of both, those whose reader is behind", s.paused},
+        {"free_sequences", "gauge", "Sequences that nobody uses", s.sequences_free},
+        {"cache_tokens", "gauge", "Cache tokens reserved", s.kv_tokens_held},
+        {"step_microseconds", "gauge", "How long a step takes, moving average",
+         (unsigned long long)s.step_us},
+        {"requests_total", "counter", "Requests queued", s.requests},
+        {"requests_refused_total", "counter", "Requests refused by a full queue", s.refused},
+        {"requests_cancelled_total", "counter", "Requests whose client went away", s.cancelled},
+        {"requests_stalled_total", "counter", "Requests dropped: nobody read", s.stalled},
+        {"requests_failed_total", "counter", "Requests that the model failed", s.failed},
+        {"prompt_tokens_total", "counter", "Prompt tokens computed", s.prompt_tokens},
+        {"output_tokens_total", "counter", "Tokens written", s.output_tokens},
+        {"steps_total", "counter", "Steps computed", s.steps},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        text_buf_addf(&buf,
+                      "# HELP weir_infer_%s %s\n# TYPE weir_infer_%s %s\nweir_infer_%s %llu\n",
+                      rows[i].name, rows[i].help, rows[i].name, rows[i].type, rows[i].name,
+                      rows[i].value);
+    return http_reply_send(reply, 200, TEXT("text/plain; version=0.0.4"), text_buf_text(&buf), st);
+}
+
+static bool send_json(struct http_reply *reply, int http_status, const struct text_buf *buf,
+                      struct status *st)
+{
+    http_reply_header(reply, TEXT("Cache-Control"), TEXT("no-store"));
+    return http_reply_send(reply, http_status, TEXT("application/json"), text_buf_text(buf), st);
+}

@@ -1,0 +1,33 @@
+/* infer_server_internal: what the files of the HTTP front share. Everything is the loop's thread's. */
+#pragma once
+#include "base.h"
+#include "http_server.h"
+#include "infer_chat.h"
+#include "infer_engine.h"
+#include "infer_server.h"
+
+struct http_router;
+
+struct infer_server {
+    struct infer_server_options options;
+    struct http_server *http;
+    struct http_router *router;
+    struct infer_chat *chat; /* NULL until the model is there */
+    int64_t created_s;       /* Unix time, for the list of models */
+    bool draining;
+};
+
+/* Handlers. Each answers, or fails with what becomes the dialect's error body. */
+bool infer_api_chat(struct http_request *req, struct http_reply *reply, struct status *st);
+bool infer_api_models(struct http_request *req, struct http_reply *reply, struct status *st);
+bool infer_api_model(struct http_request *req, struct http_reply *reply, struct status *st);
+bool infer_api_healthz(struct http_request *req, struct http_reply *reply, struct status *st);
+bool infer_api_readyz(struct http_request *req, struct http_reply *reply, struct status *st);
+bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struct status *st);
+
+/* The server that a request came to. */
+struct infer_server *infer_server_of(const struct http_request *req);
+/* {"error":{…}}, into `buf`. */
+struct text_buf;
+void infer_server_error_body(struct text_buf *buf, int http_status, const struct status *st);
+int infer_server_http_status(const struct status *st);
