@@ -1,0 +1,402 @@
+/* weir-infer: one model behind HTTP. Prints "ready ADDRESS" on stdout when it can answer; GET
+ * /readyz tells how far it is until then. SIGTERM lets running answers finish and ends with 0. It
+ * ends with 3 when trying again cannot help (no such model, a broken file), so that whoever
+ * supervises it need not. */
+#include "arena.h"
+#include "clock.h"
+#include "fiber.h"
+#include "infer_engine.h"
+#include "infer_gguf.h"
+#include "infer_llama.h"
+#include "infer_machine.h"
+#include "infer_server.h"
+#include "log.h"
+#include "loop.h"
+#include "net.h"
+#include "signals.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { EXIT_BROKEN = 1, EXIT_USAGE = 2, EXIT_NEVER = 3 };
+enum { TOKEN_BYTES_MAX = 512, DRAIN_MS_USUAL = 30000 };
+
+struct settings {
+    struct infer_llama_options llama;
+    struct infer_engine_options engine;
+    struct net_address listen;
+    const char *listen_text, *name, *token_file;
+    char token[TOKEN_BYTES_MAX];
+    size_t token_len;
+    int64_t drain_ms;
+};
+
+struct program {
+    struct settings settings;
+    struct loop *loop;
+    struct infer_engine *engine;
+    struct infer_server *server;
+    struct fiber *main; /* waits for a signal; woken early when the engine has failed */
+    int exit_code;
+};
+
+enum option_code {
+    OPTION_MODEL = 1, OPTION_NAME, OPTION_LISTEN, OPTION_TOKEN_FILE, OPTION_CONTEXT,
+    OPTION_PARALLEL, OPTION_THREADS, OPTION_BATCH, OPTION_PROMPT_BUDGET, OPTION_QUEUE,
+    OPTION_GPU_LAYERS, OPTION_CACHE_TYPE, OPTION_POLL, OPTION_LOCK_MEMORY, OPTION_DRAIN,
+    OPTION_LOG, OPTION_HELP, OPTION_VERSION
+};
+static const struct option options[] = {
+    {"model", required_argument, NULL, OPTION_MODEL},
+    {"name", required_argument, NULL, OPTION_NAME},
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
+    {"context", required_argument, NULL, OPTION_CONTEXT},
+    {"parallel", required_argument, NULL, OPTION_PARALLEL},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"batch", required_argument, NULL, OPTION_BATCH},
+    {"prompt-budget", required_argument, NULL, OPTION_PROMPT_BUDGET},
+    {"queue", required_argument, NULL, OPTION_QUEUE},
+    {"gpu-layers", required_argument, NULL, OPTION_GPU_LAYERS},
+    {"cache-type", required_argument, NULL, OPTION_CACHE_TYPE},
+    {"poll", required_argument, NULL, OPTION_POLL},
+    {"lock-memory", no_argument, NULL, OPTION_LOCK_MEMORY},
+    {"drain", required_argument, NULL, OPTION_DRAIN},
+    {"log", required_argument, NULL, OPTION_LOG},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {0},
+};
+static const char help[] =
+    "weir-infer serves one model in OpenAI's dialect.\n"
+    "\n"
+    "  weir-infer --model=FILE.gguf [--listen=127.0.0.1:8081]\n"
+    "\n"
+    "  --model=FILE         the weights, a GGUF file\n"
+    "  --name=NAME          what clients call the model; by default the name of the file\n"
+    "  --listen=ADDRESS     host:port or unix:/path; 127.0.0.1:8081\n"
+    "  --token-file=FILE    clients must send what stands in it as bearer token\n"
+    "                       (or WEIR_INFER_TOKEN in the environment)\n"
+    "  --context=N          tokens of one request, prompt and answer; at most 4096 by default\n"
+    "  --parallel=N         requests that are computed at once; 8, or what fits in memory\n"
+    "  --threads=N          by default one for each physical core\n"
+    "  --batch=N            tokens of one step at most; 512\n"
+    "  --prompt-budget=N    prompt tokens of a step while somebody's answer is being written; 96\n"
+    "  --queue=N            requests that may wait; 256\n"
+    "  --gpu-layers=N       layers on the graphics card, -1 for all\n"
+    "  --cache-type=TYPE    f16 or q8_0\n"
+    "  --poll=N             0 to 100: how long idle compute threads spin; 50\n"
+    "  --lock-memory        keep the weights from being swapped out\n"
+    "  --drain=SECONDS      how long running answers may take after SIGTERM; 30\n"
+    "  --log=LEVEL[,json]   debug, info, warn or error\n";
+
+static bool read_settings(int argc, char **argv, struct settings *s, struct status *st);
+static bool set(struct settings *s, enum option_code code, const char *value, struct status *st);
+static bool number(const char *name, const char *value, int64_t min, int64_t max, int64_t *out,
+                   struct status *st);
+static bool set_log(const char *value, struct status *st);
+static bool read_token(struct settings *s, struct status *st);
+static const char *file_name(const char *path);
+static int fail(int code, const struct status *st);
+static int run(struct program *p);
+static void main_fiber(void *program);
+static void serve(struct program *p);
+static void engine_changed(void *program);
+static void say_ready(struct program *p);
+
+int main(int argc, char **argv)
+{
+    static struct program program;
+    struct status st = {0};
+    log_open(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    if (!read_settings(argc, argv, &program.settings, &st))
+        return fail(EXIT_USAGE, &st);
+    /* A process that dies writes nothing to disk: its memory holds what people wrote. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (!infer_gguf_check(program.settings.llama.path, &st))
+        return fail(EXIT_NEVER, &st);
+    return run(&program);
+}
+
+static int run(struct program *p)
+{
+    struct status st = {0};
+    p->exit_code = EXIT_BROKEN;
+    if (!loop_open(&(struct loop_options){.name = "front", .cpu = -1}, &p->loop, &st))
+        return fail(EXIT_BROKEN, &st);
+    if (!fiber_start(p->loop, "main", main_fiber, p, &st))
+        return fail(EXIT_BROKEN, &st);
+    loop_run(p->loop);
+    loop_close(p->loop);
+    return p->exit_code;
+}
+
+static void main_fiber(void *arg)
+{
+    struct program *p = arg;
+    struct status st = {0};
+    p->main = fiber_current();
+    struct infer_backend *backend = infer_llama_new(&p->settings.llama);
+    p->settings.engine.changed = engine_changed;
+    p->settings.engine.changed_arg = p;
+    struct infer_server_options server = {
+        .listen = p->settings.listen,
+        .name = text_of(p->settings.name),
+        .token = {p->settings.token, p->settings.token_len},
+        .backend = backend,
+    };
+    if (!infer_engine_open(p->loop, backend, &p->settings.engine, &p->engine, &st)) {
+        p->exit_code = fail(EXIT_BROKEN, &st);
+    } else {
+        server.engine = p->engine;
+        if (infer_server_open(p->loop, &server, &p->server, &st))
+            serve(p);
+        else
+            p->exit_code = fail(EXIT_BROKEN, &st);
+        infer_server_close(p->server);
+        infer_engine_close(p->engine);
+    }
+    loop_stop(p->loop);
+}
+
+/* Until SIGTERM or SIGINT, or until the engine has failed. */
+static void serve(struct program *p)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    AUTO(signals) struct signals *signals = NULL;
+    struct status st = {0};
+    int number;
+    if (!signals_open(p->loop, numbers, ARRAY_LEN(numbers), &signals, &st)) {
+        p->exit_code = fail(EXIT_BROKEN, &st);
+        return;
+    }
+    LOG_INFO("loading", LOG_CSTR("model", p->settings.llama.path));
+    if (signals_wait(signals, CLOCK_NEVER, &number, &st))
+        p->exit_code = EXIT_SUCCESS;
+    fiber_shield();
+    infer_server_drain(p->server, clock_deadline_ms(p->settings.drain_ms));
+    fiber_unshield();
+}
+
+static void engine_changed(void *arg)
+{
+    struct program *p = arg;
+    struct status why = {0};
+    switch (infer_engine_state(p->engine, NULL, &why)) {
+    case INFER_ENGINE_READY:
+        if (infer_server_model_ready(p->server, &why)) {
+            say_ready(p);
+            return;
+        }
+        p->exit_code = fail(EXIT_NEVER, &why);
+        break;
+    case INFER_ENGINE_FAILED:
+        p->exit_code = fail(why.code == STATUS_INVALID || why.code == STATUS_NOT_FOUND
+                                ? EXIT_NEVER : EXIT_BROKEN, &why);
+        break;
+    case INFER_ENGINE_LOADING:
+    case INFER_ENGINE_STATE_COUNT:
+        return;
+    }
+    fiber_cancel(p->main);
+}
+
+static void say_ready(struct program *p)
+{
+    const struct infer_model_facts *facts = infer_engine_facts(p->engine);
+    LOG_INFO("ready", LOG_CSTR("name", p->settings.name), LOG_INT("context", facts->context),
+             LOG_INT("parallel", facts->parallel),
+             LOG_INT("cache_mib", (int64_t)(facts->kv_bytes / MIB)),
+             LOG_INT("weights_mib", (int64_t)(facts->weights_bytes / MIB)));
+    if (p->settings.listen.is_unix)
+        printf("ready %s\n", p->settings.listen_text);
+    else
+        printf("ready http://%.*s:%u\n", TEXT_ARG(p->settings.listen.host),
+               infer_server_port(p->server));
+    (void)fflush(stdout);
+}
+
+static bool read_settings(int argc, char **argv, struct settings *s, struct status *st)
+{
+    s->listen_text = "127.0.0.1:8081";
+    s->llama.poll = 50;
+    s->drain_ms = DRAIN_MS_USUAL;
+    int code;
+    while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (code == OPTION_HELP || code == OPTION_VERSION) {
+            (void)fputs(code == OPTION_HELP ? help : "weir-infer " CLI_VERSION "\n", stdout);
+            exit(EXIT_SUCCESS);
+        }
+        if (code == '?')
+            return status_fail(st, STATUS_INVALID, "see weir-infer --help");
+        if (!set(s, (enum option_code)code, optarg, st))
+            return false;
+    }
+    if (optind < argc)
+        return status_fail(st, STATUS_INVALID, "what is %s?", argv[optind]);
+    if (s->llama.path == NULL)
+        return status_fail(st, STATUS_INVALID, "--model is missing; see weir-infer --help");
+    if (s->name == NULL)
+        s->name = file_name(s->llama.path);
+    return net_address_parse(text_of(s->listen_text), &s->listen, st) && read_token(s, st);
+}
+
+static bool set(struct settings *s, enum option_code code, const char *value, struct status *st)
+{
+    int64_t n = 0;
+    switch (code) {
+    case OPTION_MODEL:
+        s->llama.path = value;
+        return true;
+    case OPTION_NAME:
+        s->name = value;
+        return value[0] != 0 && text_utf8_valid(text_of(value))
+                   ? true : status_fail(st, STATUS_INVALID, "--name must be a text");
+    case OPTION_LISTEN:
+        s->listen_text = value;
+        return true;
+    case OPTION_TOKEN_FILE:
+        s->token_file = value;
+        return true;
+    case OPTION_CONTEXT:
+        if (!number("--context", value, 16, 1 << 24, &n, st))
+            return false;
+        s->llama.context = (uint32_t)n;
+        return true;
+    case OPTION_PARALLEL:
+        if (!number("--parallel", value, 1, 256, &n, st))
+            return false;
+        s->llama.parallel = (uint32_t)n;
+        return true;
+    case OPTION_THREADS:
+        if (!number("--threads", value, 1, 512, &n, st))
+            return false;
+        s->llama.threads = (int)n;
+        return true;
+    case OPTION_BATCH:
+        if (!number("--batch", value, 32, 16384, &n, st))
+            return false;
+        s->llama.batch = (uint32_t)n;
+        return true;
+    case OPTION_PROMPT_BUDGET:
+        if (!number("--prompt-budget", value, 1, 16384, &n, st))
+            return false;
+        s->engine.prompt_budget = (uint32_t)n;
+        return true;
+    case OPTION_QUEUE:
+        if (!number("--queue", value, 1, 100000, &n, st))
+            return false;
+        s->engine.queue_requests_max = (size_t)n;
+        return true;
+    case OPTION_GPU_LAYERS:
+        if (!number("--gpu-layers", value, -1, 10000, &n, st))
+            return false;
+        s->llama.gpu_layers = (int)n;
+        return true;
+    case OPTION_CACHE_TYPE:
+        s->llama.cache_type = strcmp(value, "q8_0") == 0 ? INFER_CACHE_Q8_0 : INFER_CACHE_F16;
+        return s->llama.cache_type == INFER_CACHE_Q8_0 || strcmp(value, "f16") == 0
+                   ? true : status_fail(st, STATUS_INVALID, "--cache-type is f16 or q8_0");
+    case OPTION_POLL:
+        if (!number("--poll", value, 0, 100, &n, st))
+            return false;
+        s->llama.poll = (int)n;
+        return true;
+    case OPTION_LOCK_MEMORY:
+        s->llama.lock_memory = true;
+        return true;
+    case OPTION_DRAIN:
+        if (!number("--drain", value, 0, 3600, &n, st))
+            return false;
+        s->drain_ms = n * 1000;
+        return true;
+    case OPTION_LOG:
+        return set_log(value, st);
+    case OPTION_HELP:
+    case OPTION_VERSION:
+        break;
+    }
+    return true;
+}
+
+static bool number(const char *name, const char *value, int64_t min, int64_t max, int64_t *out,
+                   struct status *st)
+{
+    if (text_to_i64(text_of(value), out) && *out >= min && *out <= max)
+        return true;
+    return status_fail(st, STATUS_INVALID, "%s must be a number from %lld to %lld, not %s", name,
+                       (long long)min, (long long)max, value);
+}
+
+static bool set_log(const char *value, struct status *st)
+{
+    static const char *const levels[LOG_LEVEL_COUNT] = {"debug", "info", "warn", "error"};
+    struct text rest = text_of(value), level, format = TEXT("text");
+    (void)text_split(&rest, ',', &level);
+    if (rest.len > 0)
+        format = rest;
+    bool json = text_equal(format, TEXT("json"));
+    for (int i = 0; i < LOG_LEVEL_COUNT; i++)
+        if (text_equal(level, text_of(levels[i])) && (json || text_equal(format, TEXT("text")))) {
+            log_open((enum log_level)i, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+            return true;
+        }
+    return status_fail(st, STATUS_INVALID, "--log is debug, info, warn or error, and text or json");
+}
+
+/* Never from the arguments: those are for all to see. */
+static bool read_token(struct settings *s, struct status *st)
+{
+    const char *given = getenv("WEIR_INFER_TOKEN");
+    if (s->token_file != NULL) {
+        int fd = open(s->token_file, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return status_fail_errno(st, errno, "could not open %s", s->token_file);
+        ssize_t got = read(fd, s->token, sizeof s->token);
+        int error = errno;
+        close(fd);
+        if (got < 0)
+            return status_fail_errno(st, error, "could not read %s", s->token_file);
+        s->token_len = (size_t)got;
+    } else if (given != NULL) {
+        s->token_len = strnlen(given, sizeof s->token);
+        memcpy(s->token, given, s->token_len);
+        (void)unsetenv("WEIR_INFER_TOKEN");
+    } else {
+        return true;
+    }
+    struct text token = text_trim((struct text){s->token, s->token_len});
+    if (token.len == 0 || s->token_len == sizeof s->token)
+        return status_fail(st, STATUS_INVALID, "the token is empty, or longer than %d bytes",
+                           TOKEN_BYTES_MAX - 1);
+    memmove(s->token, token.at, token.len);
+    s->token_len = token.len;
+    return true;
+}
+
+/* "/x/SmolLM2.Q4_1.gguf" is called SmolLM2.Q4_1. */
+static const char *file_name(const char *path)
+{
+    static char name[256];
+    const char *slash = strrchr(path, '/');
+    struct text base = text_of(slash != NULL ? slash + 1 : path);
+    if (text_ends(base, TEXT(".gguf")))
+        base.len -= strlen(".gguf");
+    if (base.len == 0 || !text_utf8_valid(base))
+        base = TEXT("model");
+    snprintf(name, sizeof name, "%.*s", TEXT_ARG(base));
+    return name;
+}
+
+static int fail(int code, const struct status *st)
+{
+    LOG_ERROR("weir-infer cannot go on", LOG_CSTR("why", st->text));
+    return code;
+}
