@@ -12,6 +12,7 @@
 
 enum {
     REFUSED_HEAD_MS = 2000,
+    TRIM_AFTER_MS = 2000, /* a connection that was idle for so long will be for longer */
     LINGER_MS = 1000,
     LINGER_BYTES_MAX = 1 << 20,
 };
@@ -152,8 +153,13 @@ static bool wait_for_request(struct http_conn *conn, struct status *st)
     http_conn_release_buffer(conn);
     conn->idle = true;
     int64_t deadline_us = clock_deadline_ms(conn->requests > 0 ? limits->idle_ms : limits->head_ms);
-    bool fine =
-        http_stream_wait(&conn->stream, deadline_us, st) && http_conn_fill(conn, deadline_us, st);
+    int64_t trim_us = clock_deadline_ms(TRIM_AFTER_MS);
+    bool fine = http_stream_wait(&conn->stream, trim_us < deadline_us ? trim_us : deadline_us, st);
+    if (!fine && st->code == STATUS_TIMEOUT && trim_us < deadline_us) {
+        fiber_trim_stack(); /* what the last request's handler has used */
+        fine = http_stream_wait(&conn->stream, deadline_us, st);
+    }
+    fine = fine && http_conn_fill(conn, deadline_us, st);
     conn->idle = false;
     return fine;
 }

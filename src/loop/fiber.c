@@ -177,6 +177,13 @@ void fiber_yield(void)
     fiber_leave(self);
 }
 
+void fiber_trim_stack(void)
+{
+    struct fiber *self = fiber_current();
+    WEIR_ASSERT(self != NULL);
+    fiber_stack_trim(self->stack, __builtin_frame_address(0));
+}
+
 void fiber_run_ready(struct loop *loop)
 {
     for (int round = 0; round < ROUNDS_MAX && loop->ready.first != NULL; round++) {

@@ -56,6 +56,9 @@ void fiber_wake(struct fiber *fiber); /* same thread */
 MUST_CHECK bool loop_sleep(int64_t deadline_us, struct status *st);
 /* Lets others run; comes back in the next turn of the loop, also when cancelled. */
 void fiber_yield(void);
+/* Gives back the memory of the current fiber's stack below where it stands, which deeper calls have
+ * used before: for a wait that may be long. One system call. */
+void fiber_trim_stack(void);
 
 /* Fibers of one loop waiting for something, first come first woken. Zeroed is empty. */
 struct wait_list {

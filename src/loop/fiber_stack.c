@@ -74,6 +74,16 @@ void fiber_stack_release(struct fiber_stack_pool *pool, struct fiber_stack stack
     }
 }
 
+void fiber_stack_trim(struct fiber_stack stack, const void *here)
+{
+    enum { KEPT_BYTES = 1024 }; /* for the call to the system itself, and the red zone */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t low = (uintptr_t)stack.low, end = ((uintptr_t)here - KEPT_BYTES) / page * page;
+    WEIR_ASSERT((uintptr_t)here > low && (uintptr_t)here <= low + stack.size);
+    if (end > low)
+        (void)madvise(stack.low, end - low, MADV_DONTNEED);
+}
+
 static size_t guard_bytes(void)
 {
     static size_t bytes; /* the same in every thread */

@@ -29,3 +29,5 @@ void fiber_stack_pool_close(struct fiber_stack_pool *pool); /* all stacks are ba
 /* Fails (false, errno) when the system has no more memory or mappings. */
 MUST_CHECK bool fiber_stack_take(struct fiber_stack_pool *pool, struct fiber_stack *out);
 void fiber_stack_release(struct fiber_stack_pool *pool, struct fiber_stack stack);
+/* Gives back the whole pages below `here`, an address of the running function's frame. */
+void fiber_stack_trim(struct fiber_stack stack, const void *here);

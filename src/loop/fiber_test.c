@@ -1,5 +1,6 @@
 #include "fiber.h"
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -424,10 +425,48 @@ static void a_stack_overflow_hits_the_guard(void **state)
     assert_int_equal(WTERMSIG(status), SIGSEGV);
 }
 
+/* Whether the page of `at` is in memory. */
+static bool is_resident(const char *at)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    unsigned char resident = 0;
+    void *start = (void *)((uintptr_t)at / page * page);
+    assert_int_equal(mincore(start, page, &resident), 0);
+    return (resident & 1) != 0;
+}
+
+__attribute__((noinline)) static const char *use_stack(void)
+{
+    volatile char used[32768];
+    used[0] = 'x';
+    used[sizeof(used) - 1] = 'x';
+    volatile uintptr_t at = (uintptr_t)used; /* for its place, which is looked at later */
+    return (const char *)at;
+}
+
+static void trim_main(void)
+{
+    struct status st;
+    volatile int64_t local = 7;
+    const char *deep = use_stack();
+    assert_true(is_resident(deep));
+    fiber_trim_stack();
+    assert_false(is_resident(deep));
+    assert_true(loop_sleep(clock_deadline_ms(1), &st)); /* and the fiber lives on */
+    assert_int_equal(local, 7);
+}
+
+static void a_trimmed_stack_holds_less(void **state)
+{
+    (void)state;
+    on_loop(trim_main);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stack_overflow_hits_the_guard),
+        cmocka_unit_test(a_trimmed_stack_holds_less),
         cmocka_unit_test(first_come_first_served),
         cmocka_unit_test(a_wake_before_the_wait_is_kept),
         cmocka_unit_test(deadlines),
