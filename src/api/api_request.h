@@ -3,6 +3,7 @@
  * check, authentication, handler; a handler that fails becomes the error body of its dialect.
  * Belongs to the connection's fiber; dispatch, and so each handler, may wait. */
 #pragma once
+#include "account.h"
 #include "base.h"
 #include "http_reply.h"
 #include "http_request.h"
@@ -29,11 +30,12 @@ enum api_caller_kind {
     API_CALLER_CONTROL /* a command of the operator: acts as the first owner */
 };
 
-/* The texts live as long as the request. */
+/* The texts point into `who` and live as long as the request. */
 struct api_caller {
     enum api_caller_kind kind;
+    struct account_caller who;
     struct text org_id, project_id;
-    struct text user_id;    /* "" for a key */
+    struct text user_id;    /* for a key: who made it */
     struct text session_id; /* "" unless it came with a session */
     struct text key_id;
     bool owner;

@@ -7,6 +7,7 @@
 #include "http_client.h"
 #include "loop.h"
 #include "rand.h"
+#include "relay_call_internal.h"
 
 enum {
     CONNECT_MS = 5000,
@@ -57,8 +58,6 @@ struct relay_call {
 };
 
 static void origins_sweep(struct relay_worker *worker);
-static bool origin_get(struct relay_worker *worker, struct relay_target *target,
-                       struct http_origin **out, struct status *st);
 static bool find(struct relay_worker *worker, struct text id, const struct relay_model **out,
                  char *code, struct status *st);
 static bool wait_ready(struct relay_worker *worker, const struct relay_model *model,
@@ -260,7 +259,12 @@ static void origins_sweep(struct relay_worker *worker)
     worker->origins_count = kept;
 }
 
-static bool origin_get(struct relay_worker *worker, struct relay_target *target,
+struct http_client *relay_call_client(struct relay_worker *worker)
+{
+    return worker->client;
+}
+
+bool relay_call_origin(struct relay_worker *worker, struct relay_target *target,
                        struct http_origin **out, struct status *st)
 {
     for (size_t i = 0; i < worker->origins_count; i++)
@@ -396,7 +400,7 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
         .idle_ms = local ? IDLE_LOCAL_MS : IDLE_MS,
         .total_ms = call->worker->options.stream_max_ms,
     };
-    if (!origin_get(call->worker, target, &http.origin, st))
+    if (!relay_call_origin(call->worker, target, &http.origin, st))
         return false;
     if (!http_client_call(call->worker->client, &http, call->arena, &call->response, st)) {
         call->response = NULL;

@@ -1,0 +1,26 @@
+/* The table of routes: method, path, who may, how long a body may be, and the handler. It and
+ * api/openapi.yaml say the same of /api (a test compares them). */
+#include "api_internal.h"
+#include "api_handlers.h"
+
+const struct api_route api_routes[] = {
+    {"GET", "/healthz", API_AUTH_NONE, 0, api_healthz_get},
+    {"GET", "/readyz", API_AUTH_NONE, 0, api_readyz_get},
+
+    {"POST", "/v1/chat/completions", API_AUTH_KEY, 8 * MIB, api_v1_chat_post},
+    {"GET", "/v1/models", API_AUTH_KEY, 0, api_v1_models_list},
+    {"GET", "/v1/models/{*}", API_AUTH_KEY, 0, api_v1_models_get},
+
+    {"GET", "/api/models", API_AUTH_SESSION, 0, api_models_list},
+    {"POST", "/api/models", API_AUTH_OWNER, 64 * KIB, api_models_create},
+    {"PATCH", "/api/models/{id}", API_AUTH_OWNER, 64 * KIB, api_models_update},
+    {"DELETE", "/api/models/{id}", API_AUTH_OWNER, 0, api_models_delete},
+
+    {"GET", "/api/upstreams", API_AUTH_OWNER, 0, api_upstreams_list},
+    {"POST", "/api/upstreams", API_AUTH_OWNER, 64 * KIB, api_upstreams_create},
+    {"GET", "/api/upstreams/{id}", API_AUTH_OWNER, 0, api_upstreams_get},
+    {"PATCH", "/api/upstreams/{id}", API_AUTH_OWNER, 64 * KIB, api_upstreams_update},
+    {"DELETE", "/api/upstreams/{id}", API_AUTH_OWNER, 0, api_upstreams_delete},
+    {"GET", "/api/upstreams/{id}/models", API_AUTH_OWNER, 0, api_upstreams_models},
+};
+const size_t api_routes_count = ARRAY_LEN(api_routes);
