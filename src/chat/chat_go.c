@@ -117,8 +117,10 @@ void chat_go_keep(struct chat_go *go)
 void chat_go_drop(struct chat_go *go)
 {
     go->decision = DROPPED;
-    if (go->writer != NULL)
+    if (go->writer != NULL) {
         fiber_cancel(go->writer);
+        fiber_wake(go->writer); /* it may be shielded */
+    }
     release(go);
 }
 
@@ -196,11 +198,10 @@ static bool open_call(struct chat_go *go, struct relay_call **call, struct statu
 static bool wait_decision(struct chat_go *go)
 {
     struct status st = {0};
-    while (go->decision == UNDECIDED) {
-        fiber_shield(); /* a stop may come before the run is stored: it is seen afterwards */
-        (void)fiber_wait(CLOCK_NEVER, &st);
-        fiber_unshield();
-    }
+    fiber_shield(); /* a stop may come before the run is stored: it is seen afterwards */
+    while (go->decision == UNDECIDED && fiber_wait(CLOCK_NEVER, &st))
+        ;
+    fiber_unshield();
     return go->decision == KEPT;
 }
 
@@ -275,8 +276,11 @@ static void keep_run(void *arg)
         bool due = clock_mono_us() - beat_us >= (int64_t)CHAT_HEARTBEAT_MS * 1000;
         if (!due && chat_live_last(go->live) == go->stored)
             continue;
-        if (chat_store_progress(go->chat, go->person, &go->row, go->live, &go->stored, &stop,
-                                &st)) {
+        fiber_shield(); /* what was stored must be known */
+        bool stored = chat_store_progress(go->chat, go->person, &go->row, go->live, &go->stored,
+                                          &stop, &st);
+        fiber_unshield();
+        if (stored) {
             beat_us = clock_mono_us();
             failed = false;
         } else if (st.code != STATUS_CANCELLED && !failed) {
