@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "chat.h"
 #include "clock.h"
+#include "fiber.h"
 #include "http_tls.h"
 #include "ids.h"
 #include "log.h"

@@ -115,7 +115,7 @@ void api_auth_cors(const struct http_request *req, struct http_reply *reply)
     }
 }
 
-void api_auth_preflight(struct http_request *req, struct http_reply *reply)
+void api_auth_preflight(struct http_reply *reply)
 {
     struct status ignored = {0};
     http_reply_header(reply, TEXT("Access-Control-Allow-Methods"), TEXT("GET, POST"));
@@ -127,8 +127,8 @@ void api_auth_preflight(struct http_request *req, struct http_reply *reply)
              "x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout, "
              "x-stainless-async, x-stainless-helper-method, x-stainless-read-timeout, user-agent"));
     http_reply_header(reply, TEXT("Access-Control-Max-Age"), TEXT("600"));
-    (void)req;
-    (void)http_reply_send(reply, 204, TEXT(""), TEXT(""), &ignored);
+    if (!http_reply_send(reply, 204, TEXT(""), TEXT(""), &ignored))
+        http_reply_close_after(reply);
 }
 
 bool api_is_secure(const struct http_request *req)

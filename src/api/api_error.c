@@ -151,7 +151,8 @@ void api_error_send(struct http_request *req, struct http_reply *reply, const st
         body = api_error_problem_json(req->arena, st, problem, req->request_id);
         type = TEXT("application/problem+json");
     }
-    (void)http_reply_send(reply, http_status, type, body, &ignored); /* the client may be gone */
+    if (!http_reply_send(reply, http_status, type, body, &ignored)) /* the client is gone */
+        http_reply_close_after(reply);
 }
 
 void api_error_send_http(struct http_request *req, struct http_reply *reply, int http_status,
@@ -168,7 +169,8 @@ void api_error_send_http(struct http_request *req, struct http_reply *reply, int
         body = api_error_problem_json(req->arena, &st, problem, req->request_id);
         type = TEXT("application/problem+json");
     }
-    (void)http_reply_send(reply, http_status, type, body, &ignored);
+    if (!http_reply_send(reply, http_status, type, body, &ignored))
+        http_reply_close_after(reply);
 }
 
 struct text api_error_problem_json(struct arena *arena, const struct status *st,

@@ -92,7 +92,7 @@ MUST_CHECK bool api_auth_caller(struct http_request *req, enum api_auth auth, st
 struct text api_auth_cookie_name(const struct http_request *req);
 /* CORS of /v1: adds the headers when the page's origin is one of the setting's. */
 void api_auth_cors(const struct http_request *req, struct http_reply *reply);
-void api_auth_preflight(struct http_request *req, struct http_reply *reply);
+void api_auth_preflight(struct http_reply *reply);
 
 /* api_routes.c: the table. */
 extern const struct api_route api_routes[];

@@ -103,7 +103,7 @@ static bool run(struct api_listener *listener, struct http_request *req, struct 
         break;
     case HTTP_ROUTER_NO_METHOD:
         if (v1 && text_equal(req->method, TEXT("OPTIONS"))) {
-            api_auth_preflight(req, reply);
+            api_auth_preflight(reply);
             return true;
         }
         (void)api_fail(req, st, API_PROBLEM_METHOD_NOT_ALLOWED, NULL, "%.*s is not allowed here",

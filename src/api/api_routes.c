@@ -22,5 +22,14 @@ const struct api_route api_routes[] = {
     {"PATCH", "/api/upstreams/{id}", API_AUTH_OWNER, 64 * KIB, api_upstreams_update},
     {"DELETE", "/api/upstreams/{id}", API_AUTH_OWNER, 0, api_upstreams_delete},
     {"GET", "/api/upstreams/{id}/models", API_AUTH_OWNER, 0, api_upstreams_models},
+
+    {"GET", "/api/threads", API_AUTH_SESSION, 0, api_threads_list},
+    {"POST", "/api/threads", API_AUTH_SESSION, 256 * KIB, api_threads_create},
+    {"GET", "/api/threads/{id}", API_AUTH_SESSION, 0, api_threads_get},
+    {"PATCH", "/api/threads/{id}", API_AUTH_SESSION, 256 * KIB, api_threads_update},
+    {"DELETE", "/api/threads/{id}", API_AUTH_SESSION, 0, api_threads_delete},
+    {"POST", "/api/threads/{id}/runs", API_AUTH_SESSION, 2 * MIB, api_runs_start},
+    {"GET", "/api/runs/{id}/events", API_AUTH_SESSION, 0, api_runs_events},
+    {"POST", "/api/runs/{id}/stop", API_AUTH_SESSION, 4 * KIB, api_runs_stop},
 };
 const size_t api_routes_count = ARRAY_LEN(api_routes);
