@@ -19,6 +19,9 @@ static const char list_sql[] =
     "SELECT " KEY_COLUMNS " FROM api_key WHERE org_id = $org AND project_id = $1 "
     "AND revoked_us IS NULL AND ($3 = '' OR created_us < $2 OR (created_us = $2 AND id < $3)) "
     "ORDER BY created_us DESC, id DESC LIMIT $4";
+static const char get_sql[] =
+    "SELECT " KEY_COLUMNS " FROM api_key WHERE org_id = $org AND project_id = $1 AND id = $2 "
+    "AND revoked_us IS NULL";
 static const char rename_sql[] =
     "UPDATE api_key SET name = $3 WHERE org_id = $org AND project_id = $1 AND id = $2 "
     "AND revoked_us IS NULL RETURNING " KEY_COLUMNS;
@@ -80,6 +83,19 @@ bool account_key_list(struct account *account, struct text org_id, struct text p
     for (size_t i = 0; i < *count; i++)
         keys[i] = key_from_row(&rows.row[i]);
     *out = keys;
+    return true;
+}
+
+bool account_key_get(struct account *account, struct text org_id, struct text project_id,
+                     struct text key_id, struct arena *arena, struct account_key *out,
+                     struct status *st)
+{
+    struct db_row row;
+    if (!db_read_one(account->db, DB_SCOPE_ORG(org_id), arena, &row, st, get_sql,
+                     db_text(project_id), db_text(key_id)))
+        return st->code == STATUS_NOT_FOUND ? no_key(key_id, st)
+                                            : status_wrap(st, "could not read the API key");
+    *out = key_from_row(&row);
     return true;
 }
 

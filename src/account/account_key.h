@@ -26,6 +26,9 @@ MUST_CHECK bool account_key_list(struct account *account, struct text org_id,
                                  int64_t limit, struct arena *arena, struct account_key **out,
                                  size_t *count, bool *more, struct status *st);
 /* Fails: STATUS_NOT_FOUND, also for one that is revoked. */
+MUST_CHECK bool account_key_get(struct account *account, struct text org_id, struct text project_id,
+                                struct text key_id, struct arena *arena, struct account_key *out,
+                                struct status *st);
 MUST_CHECK bool account_key_rename(struct account *account, struct text org_id,
                                    struct text project_id, struct text key_id, struct text name,
                                    struct arena *arena, struct account_key *out, struct status *st);

@@ -245,6 +245,11 @@ static void listed(void **state)
     assert_true(account_key_rename(world.account, ORG, PROJECT, after, TEXT("new"), world.arena,
                                    &key, &st));
     check_text(key.name, "new");
+    assert_true(account_key_get(world.account, ORG, PROJECT, after, world.arena, &key, &st));
+    check_text(key.name, "new");
+    assert_false(
+        account_key_get(world.account, TEXT("org_x"), PROJECT, after, world.arena, &key, &st));
+    assert_int_equal(st.code, STATUS_NOT_FOUND);
     assert_false(account_key_rename(world.account, ORG, PROJECT, after, TEXT("new\n"), world.arena,
                                     &key, &st));
     assert_string_equal(st.field, "name");
