@@ -44,10 +44,12 @@ void fiber_context_switch(struct fiber_context *from, struct fiber_context *to)
 /* A function's address as a value: ISO C has no cast for it. */
 static void *code_address(void (*function)(void))
 {
-    void *address;
-    _Static_assert(sizeof(address) == sizeof(function), "code and data pointers differ");
-    memcpy(&address, &function, sizeof(address));
-    return address;
+    union {
+        void (*function)(void);
+        void *address;
+    } pointer = {.function = function};
+    _Static_assert(sizeof(pointer) == sizeof(void *), "code and data pointers differ");
+    return pointer.address;
 }
 
 #ifdef __x86_64__
@@ -75,8 +77,7 @@ static void frame_fill(struct frame *frame, void (*entry)(void *arg), void *arg)
 static void begin(unsigned high, unsigned low)
 {
     uintptr_t address = ((uintptr_t)high << 16 << 16) | low;
-    struct fiber_context *context;
-    memcpy(&context, &address, sizeof(context));
+    struct fiber_context *context = (struct fiber_context *)address;
     context->entry(context->arg);
 }
 

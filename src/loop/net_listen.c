@@ -177,7 +177,7 @@ static bool bind_tcp(struct net_listener *listener, const union net_sockaddr *by
     net_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (share)
         net_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    union net_sockaddr bound;
+    union net_sockaddr bound = {.any.sa_family = bytes->any.sa_family};
     socklen_t bound_len = (socklen_t)sizeof(bound);
     if (bind(fd, &bytes->any, len) != 0 || getsockname(fd, &bound.any, &bound_len) != 0) {
         int error = errno;

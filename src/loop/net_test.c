@@ -381,6 +381,7 @@ static void taken_main(void)
     net_listener_close(second);
     /* but not with another, though that would share it as well. */
     int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    assert_true(fd >= 0);
     struct sockaddr_in bytes = {.sin_family = AF_INET, .sin_port = htons(address.port)};
     bytes.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -435,6 +436,7 @@ static void unix_main(void)
     assert_int_equal(stat(path, &file), -1); /* it takes its file along */
     /* A socket that a dead process has left is replaced; a file is not. */
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
     union {
         struct sockaddr_un un;
         struct sockaddr any;
