@@ -12,7 +12,7 @@ def test_set_up_once(weir):
         state = http.get("/api/bootstrap").json()
         assert state["needs_setup"] is False and state["signed_in"] is False
         answer = http.post("/api/setup", headers={"Origin": weir.url}, json={
-            "token": "guess", "email": "b@example.com", "password": "0123456789", "name": "B", "organisation": "B"})
+            "token": "guess", "email": "b@example.com", "password": "another long sentence", "name": "B", "organisation": "B"})
         assert answer.status_code == 403
         assert answer.json()["type"] == "urn:weir:problem:setup-done"
 
@@ -21,7 +21,7 @@ def test_set_up_by_link(start):
     server = start(setup=False)
     link = next(line for line in server.lines + server.stderr().splitlines() if "/setup#token=" in line)
     token = link.split("#token=")[1].split()[0]
-    body = {"token": token, "email": "first@example.com", "password": "0123456789", "name": "First", "organisation": "Org"}
+    body = {"token": token, "email": "first@example.com", "password": "another long sentence", "name": "First", "organisation": "Org"}
     with server.http(headers={"Origin": server.url}) as http:
         assert http.get("/api/bootstrap").json()["needs_setup"] is True
         wrong = http.post("/api/setup", json={**body, "token": token[:-1] + ("a" if token[-1] != "a" else "b")})
@@ -111,14 +111,14 @@ def test_sessions_are_listed_and_ended(weir):
 def test_changing_the_password_ends_other_sessions(start):
     server = start()
     with server.signed_in() as one, server.signed_in() as other:
-        wrong = one.post("/api/me/password", json={"current_password": "no", "new_password": "0123456789"})
+        wrong = one.post("/api/me/password", json={"current_password": "no", "new_password": "another long sentence"})
         assert wrong.status_code == 400 and wrong.json()["field"] == "current_password"
-        assert one.post("/api/me/password", json={"current_password": PASSWORD, "new_password": "0123456789"}).status_code == 204
+        assert one.post("/api/me/password", json={"current_password": PASSWORD, "new_password": "another long sentence"}).status_code == 204
         assert other.get("/api/me").status_code == 401
         assert one.get("/api/me").status_code == 200
     with server.http(headers={"Origin": server.url}) as http:
         assert http.post("/api/session", json={"email": EMAIL, "password": PASSWORD}).status_code == 401
-        assert http.post("/api/session", json={"email": EMAIL, "password": "0123456789"}).status_code == 200
+        assert http.post("/api/session", json={"email": EMAIL, "password": "another long sentence"}).status_code == 200
 
 
 def test_pages_are_paged(weir):

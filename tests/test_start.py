@@ -145,7 +145,7 @@ def test_set_up_by_commands(tmp_path):
                                   ["setup", "--email", "a@b", "--password-file", "/nobody"], ["key", "create"], ["nobody"],
                                   ["key", "nobody"], ["key", "create", "--nobody"]], ids=" ".join)
 def test_bad_commands(tmp_path, args):
-    (tmp_path / "pw").write_text("0123456789")
+    (tmp_path / "pw").write_text("another long sentence")
     done = run(*[str(tmp_path / "pw") if a == "PW" else a for a in args], data=tmp_path / "data", check=False)
     assert done.returncode != 0 and done.stderr.strip() and done.stdout == ""
 

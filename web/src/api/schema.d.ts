@@ -460,7 +460,7 @@ export interface components {
         NextCursor: string | null;
         /** @description Exactly one @ with text on both sides; compared without regard to case */
         Email: string;
-        /** @description At least 10 characters */
+        /** @description At least 15 characters */
         NewPassword: string;
         /** @description No control characters; spaces at both ends are removed */
         Name: string;

@@ -17,7 +17,7 @@ describe("setting up and signing in", () => {
     await app.user.type(screen.getByLabelText("Organisation"), "Engines");
     await app.user.type(screen.getByLabelText("Password"), "short");
     await app.user.click(screen.getByRole("button", { name: "Create the account" }));
-    expect(await screen.findByText("Too short: at least 10 characters")).toBeInTheDocument();
+    expect(await screen.findByText("Too short: at least 15 characters")).toBeInTheDocument();
     await app.user.type(screen.getByLabelText("Password"), " but now long");
     await app.user.click(screen.getByRole("button", { name: "Create the account" }));
     await waitFor(() => expect(router.state.location.pathname).toBe("/chat"));
@@ -160,14 +160,14 @@ describe("settings", () => {
 
     await app.user.click(screen.getByRole("link", { name: "Security" }));
     await app.user.type(await screen.findByLabelText("Current password"), "not it");
-    await app.user.type(screen.getByLabelText("New password"), "a new long one");
-    await app.user.type(screen.getByLabelText("New password again"), "a new long one");
+    await app.user.type(screen.getByLabelText("New password"), "a new and long one");
+    await app.user.type(screen.getByLabelText("New password again"), "a new and long one");
     await app.user.click(screen.getByRole("button", { name: "Change password" }));
     expect(await screen.findByText("The current password is wrong.")).toBeInTheDocument();
     await app.user.clear(screen.getByLabelText("Current password"));
     await app.user.type(screen.getByLabelText("Current password"), app.weir.password);
     await app.user.click(screen.getByRole("button", { name: "Change password" }));
-    await waitFor(() => expect(app.weir.password).toBe("a new long one"));
+    await waitFor(() => expect(app.weir.password).toBe("a new and long one"));
   });
 
   it("lists sessions and ends one", async () => {

@@ -12,7 +12,7 @@ import { TextField } from "@/components/ui/field";
 import { Frame } from "./frame";
 import "./messages";
 
-const PASSWORD_CHARS_MIN = 10;
+const PASSWORD_CHARS_MIN = 15;
 
 /* The token is in the fragment, which browsers do not send: so it is in no log. */
 const tokenInLink = () => new URLSearchParams(window.location.hash.slice(1)).get("token") ?? "";
@@ -111,8 +111,8 @@ export function SetupPage() {
           autoComplete="new-password"
           required
           maxLength={1024}
-          error={short ? t`Too short: at least 10 characters` : wrong("password")}
-          hint={t`At least 10 characters. A sentence is easy to remember.`}
+          error={short ? t`Too short: at least 15 characters` : wrong("password")}
+          hint={t`At least 15 characters. A sentence is easy to remember.`}
         />
         <TextField
           label={t`Organisation`}

@@ -72,9 +72,9 @@ function PasswordForm() {
         type="password"
         autoComplete="new-password"
         required
-        minLength={10}
+        minLength={15}
         maxLength={1024}
-        hint={t`At least 10 characters`}
+        hint={t`At least 15 characters`}
         error={wrong("new_password")}
       />
       <TextField
