@@ -159,6 +159,8 @@ static bool descriptors_place(const struct child_options *options, int *report_f
         return false;
     if (null == 0 && fcntl(0, F_SETFD, 0) != 0)
         return false;
+    if (options->quiet && dup2(2, 1) < 0)
+        return false;
     for (int i = 0; i < count; i++)
         if (dup2(moved[i], 3 + i) < 0) /* a copy without close-on-exec */
             return false;

@@ -39,6 +39,7 @@ struct slot {
     bool ended;
     bool ready;
     int failures;
+    char why[RELAY_TARGET_REASON_BYTES]; /* what it said of its failure before it ended */
 };
 
 struct relay_local {
@@ -182,6 +183,7 @@ static void slot_run(void *arg)
         struct text why = TEXT("");
         int64_t began_us = clock_mono_us();
         slot->ready = false;
+        slot->why[0] = '\0';
         if (run_once(slot, &why, memory, sizeof(memory)))
             break; /* told to stop */
         bool steady = slot->ready && clock_mono_us() - began_us > (int64_t)STEADY_MS * 1000;
@@ -223,7 +225,9 @@ static bool run_once(struct slot *slot, struct text *why, char *memory, size_t s
         int exit_status;
         if (child_wait(child, clock_deadline_ms(slot->ready ? POLL_READY_MS : POLL_MS),
                        &exit_status, &st)) {
-            if (exit_status < 0)
+            if (slot->why[0] != '\0')
+                text_out_add(&text, text_of(slot->why));
+            else if (exit_status < 0)
                 text_out_addf(&text, "its process was ended by signal %d", -exit_status);
             else
                 text_out_addf(&text, "its process ended with code %d; its log says why",
@@ -266,7 +270,8 @@ static bool start_child(struct slot *slot, struct child **out, struct status *st
         return status_fail_errno(st, errno, "could not read %s", slot->path);
     return write_token(slot, token_path, st) &&
            child_start(slot->local->loop,
-                       &(struct child_options){.argv = argv, .inherit = {-1, -1, -1, -1}}, out, st);
+                       &(struct child_options){.argv = argv, .inherit = {-1, -1, -1, -1}, .quiet = true},
+                       out, st);
 }
 
 static bool write_token(struct slot *slot, const char *path, struct status *st)
@@ -306,6 +311,12 @@ static bool ask(struct slot *slot, struct http_origin *origin)
         return false; /* not listening yet, or about to end: child_wait tells */
     bool parsed = relay_json_check(body, &root, &st);
     if (response->http_status != 200) {
+        if (parsed && relay_json_member(root, TEXT("why"), &value) &&
+            value.kind == RELAY_JSON_STRING) {
+            struct text why = relay_json_string(arena, value);
+            (void)snprintf(slot->why, sizeof(slot->why), "%.*s",
+                           TEXT_ARG(text_take(why, sizeof(slot->why) - 1)));
+        }
         if (parsed && relay_json_member(root, TEXT("progress"), &value) &&
             relay_json_double(value, &progress) && progress >= 0 && progress <= 1)
             relay_target_set_phase(slot->target, RELAY_PHASE_LOADING, (int)(progress * 100),
