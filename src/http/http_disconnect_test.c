@@ -208,14 +208,14 @@ static void connections_bounded(void **state)
 /* Stops while one connection is idle, one has half a head, one streams and one waits for ever. */
 struct drain {
     struct rig *rig;
-    int64_t stream_ms, drain_ms;
+    int64_t stream_us, drain_us;
     bool done;
 };
 
 static void drain_fiber(void *arg)
 {
     struct drain *drain = arg;
-    http_server_drain(drain->rig->server, drain->stream_ms, drain->drain_ms);
+    http_server_drain(drain->rig->server, drain->stream_us, drain->drain_us);
     drain->done = true;
 }
 
@@ -223,7 +223,7 @@ static void drained(struct rig *rig)
 {
     bool closed;
     struct status st;
-    struct drain drain = {rig, 400, 60000, false};
+    struct drain drain = {rig, clock_deadline_ms(500), CLOCK_NEVER, false};
     struct net_conn *idle = rig_connect(rig), *half = rig_connect(rig), *slow = rig_connect(rig),
                     *endless = rig_connect(rig);
     rig_send(idle, TEXT("GET /x HTTP/1.1\r\n" HOST "\r\n"));
@@ -252,7 +252,7 @@ static void drained(struct rig *rig)
     assert_int_equal(rig_status(response), 200);
     assert_true(closed);
     assert_false(drain.done);
-    response = rig_receive(rig, endless, 5000, &closed); /* its 400 ms have passed */
+    response = rig_receive(rig, endless, 5000, &closed); /* its 500 ms have passed */
     assert_int_equal(rig_status(response), 503);
     check_text(rig_body(response), "error: the server is stopping");
     assert_true(closed);
@@ -280,7 +280,7 @@ static void drain_bound(struct rig *rig)
     while (rig->calls < 1)
         rig_sleep(1);
     int64_t start_us = clock_mono_us();
-    http_server_drain(rig->server, 900000, 200);
+    http_server_drain(rig->server, CLOCK_NEVER, clock_deadline_ms(200));
     assert_in_range(clock_mono_us() - start_us, 150000, 5000000);
     net_close(conn);
 }
@@ -345,7 +345,7 @@ static void loop_stopped(struct rig *rig)
     while (rig->calls < 1)
         rig_sleep(1);
     loop_stop(rig->loop);
-    http_server_drain(rig->server, 900000, 900000);
+    http_server_drain(rig->server, CLOCK_NEVER, CLOCK_NEVER);
     net_close(conns[0]);
     net_close(conns[1]);
 }

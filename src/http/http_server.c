@@ -12,13 +12,13 @@ enum {
     /* Beyond connections_max so many are still accepted, to be told so; then accepting pauses. */
     REFUSED_MAX = 64,
     ACCEPT_PAUSE_MS = 10, /* after an accept that went wrong */
+    DRAIN_LOOK_MS = 50,
 };
 
 static void set_defaults(struct http_limits *limits);
 static void accept_run(void *arg);
 static void accept_one(struct http_server *server, struct net_conn *net);
-static int64_t cut_overdue(struct http_server *server, int64_t stream_max_us,
-                           int64_t drain_deadline_us);
+static void cancel_all(struct http_server *server);
 
 bool http_server_open(struct loop *loop, const struct http_server_options *options,
                       struct http_server **out, struct status *st)
@@ -56,10 +56,12 @@ size_t http_server_connections(const struct http_server *server)
     return server->count;
 }
 
-void http_server_drain(struct http_server *server, int64_t stream_max_ms, int64_t drain_max_ms)
+void http_server_drain(struct http_server *server, int64_t stream_deadline_us,
+                       int64_t drain_deadline_us)
 {
     struct status st;
-    int64_t drain_deadline_us = clock_deadline_ms(drain_max_ms);
+    int64_t deadline_us =
+        stream_deadline_us < drain_deadline_us ? stream_deadline_us : drain_deadline_us;
     server->draining = true;
     if (server->listener != NULL)
         net_listener_close(server->listener);
@@ -69,13 +71,20 @@ void http_server_drain(struct http_server *server, int64_t stream_max_ms, int64_
         if (conn->idle && conn->fiber != NULL)
             fiber_cancel(conn->fiber);
     }
-    fiber_shield(); /* whoever is cancelled here still has to see the others off */
+    /* Whoever is cancelled, or late, still has to see the others off. */
+    int64_t before_us = fiber_set_deadline(CLOCK_NEVER);
+    fiber_shield();
     while (server->count > 0 || server->accepting) {
-        int64_t due_us = cut_overdue(server, stream_max_ms * 1000, drain_deadline_us);
-        if (!wait_list_wait(&server->changed, due_us, &st) && fiber_cancelled())
-            drain_deadline_us = 0;
+        bool due = fiber_cancelled() || clock_mono_us() >= deadline_us;
+        if (due)
+            cancel_all(server);
+        /* Cancelled while it waits, a shielded fiber is not woken: it looks now and then. */
+        int64_t look_us = clock_deadline_ms(DRAIN_LOOK_MS);
+        (void)!wait_list_wait(&server->changed,
+                              due || look_us < deadline_us ? look_us : deadline_us, &st);
     }
     fiber_unshield();
+    (void)fiber_set_deadline(before_us);
 }
 
 void http_server_close(struct http_server *server)
@@ -181,24 +190,13 @@ static void accept_one(struct http_server *server, struct net_conn *net)
     }
 }
 
-/* Cancels what has run for too long; returns when the next is due. */
-static int64_t cut_overdue(struct http_server *server, int64_t stream_max_us,
-                           int64_t drain_deadline_us)
+/* Once each; one that has not begun sees `draining` when it does. */
+static void cancel_all(struct http_server *server)
 {
-    int64_t now_us = clock_mono_us(), next_us = CLOCK_NEVER;
     for (struct http_conn *conn = server->first; conn != NULL; conn = conn->next) {
-        int64_t begun_us = conn->req.started_us > 0 ? conn->req.started_us : now_us;
-        int64_t due_us = begun_us + stream_max_us;
-        if (due_us > drain_deadline_us)
-            due_us = drain_deadline_us;
         if (conn->cut || conn->fiber == NULL)
             continue;
-        if (due_us <= now_us) {
-            conn->cut = true;
-            fiber_cancel(conn->fiber);
-        } else if (due_us < next_us) {
-            next_us = due_us;
-        }
+        conn->cut = true;
+        fiber_cancel(conn->fiber);
     }
-    return next_us;
 }

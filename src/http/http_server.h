@@ -71,11 +71,12 @@ uint16_t http_server_port(const struct http_server *server);
 size_t http_server_connections(const struct http_server *server);
 
 /* Stops accepting, closes idle connections, lets running requests finish with "Connection: close".
- * A request is cancelled when it has run for `stream_max_ms` since its first byte, and all that
- * are left when `drain_max_ms` have passed from now. Waits (in a fiber that is no connection's)
+ * A request that still runs at `stream_deadline_us` or at `drain_deadline_us`, whichever comes
+ * first, is cancelled (CLOCK_NEVER: no such bound). Waits (in a fiber that is no connection's)
  * until the last connection has gone. A cancelled drain cancels all requests at once and goes on.
  */
-void http_server_drain(struct http_server *server, int64_t stream_max_ms, int64_t drain_max_ms);
+void http_server_drain(struct http_server *server, int64_t stream_deadline_us,
+                       int64_t drain_deadline_us);
 /* After http_server_drain, or when no connection is left. NULL is fine. */
 void http_server_close(struct http_server *server);
 AUTO_DEFINE(http_server, http_server_close)

@@ -47,6 +47,9 @@ struct http_static *http_static_new(const struct http_static_file *files, size_t
     for (size_t i = 0; i < count; i++) {
         struct http_static_file *file = &table->files[i];
         *file = files[i];
+        file->path = arena_text(arena, file->path);
+        file->content_type = arena_text(arena, file->content_type);
+        file->etag = arena_text(arena, file->etag);
         if (file->etag.len == 0)
             file->etag = etag_of(arena, file->raw);
         if (file->content_type.len == 0)

@@ -18,7 +18,7 @@ struct http_static_file {
     struct text br, gz; /* precompressed forms; empty: none */
     bool immutable;     /* the name holds a hash of the content: cached for a year */
 };
-/* Copies the table, not the bytes. Asserts that no path comes twice. */
+/* Copies the table with its names, not the bytes of the files. Asserts that no path comes twice. */
 struct http_static *http_static_new(const struct http_static_file *files, size_t count);
 void http_static_free(struct http_static *files);
 AUTO_DEFINE(http_static, http_static_free)

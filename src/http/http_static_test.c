@@ -22,8 +22,9 @@ static void handler(void *ctx, struct http_request *req, struct http_reply *repl
 
 static void open_files(void)
 {
+    char path[] = "/index.html"; /* need not outlive the call */
     const struct http_static_file rows[] = {
-        {.path = TEXT("/index.html"), .raw = TEXT("<html>plain</html>")},
+        {.path = text_of(path), .raw = TEXT("<html>plain</html>")},
         {.path = TEXT("/assets/app-3f2a.js"),
          .raw = TEXT("0123456789"),
          .br = TEXT("brbr"),
