@@ -126,7 +126,7 @@ static void digest_with(const struct ring *ring, size_t index, struct text purpo
         crypto_auth_hmacsha256_update(&state, (const unsigned char *)data.at, data.len);
     crypto_auth_hmacsha256_final(&state, out->bytes);
     sodium_memzero(&state, sizeof(state));
-    snprintf(out->key_id, sizeof(out->key_id), "%08x", ring->keys[index].id);
+    memcpy(out->key_id, ring->keys[index].id_text, sizeof(out->key_id));
 }
 
 /* Only when one of the files is to lie in it. */

@@ -20,6 +20,7 @@ enum {
 /* One key of a ring. Its id is a random number that is not 0; in texts 8 hex digits. */
 struct ring_key {
     uint32_t id;
+    char id_text[VAULT_KEY_ID_BYTES + 1];
     uint8_t bytes[VAULT_KEY_BYTES];
 };
 

@@ -116,8 +116,11 @@ static bool line_parse(struct text line, struct ring_key *key)
 
 static void ring_ready(struct ring *ring)
 {
-    for (size_t i = 0; i < ring->count; i++)
-        crypto_auth_hmacsha256_init(&ring->hmac[i], ring->keys[i].bytes, VAULT_KEY_BYTES);
+    for (size_t i = 0; i < ring->count; i++) {
+        struct ring_key *key = &ring->keys[i];
+        crypto_auth_hmacsha256_init(&ring->hmac[i], key->bytes, VAULT_KEY_BYTES);
+        snprintf(key->id_text, sizeof(key->id_text), "%08x", key->id);
+    }
 }
 
 bool ring_add(struct ring *ring, struct status *st)
@@ -153,7 +156,7 @@ bool ring_write(const char *path, const char *name, const struct ring *ring, boo
     for (size_t i = 0; i < ring->count; i++) {
         char hex[2 * VAULT_KEY_BYTES + 1];
         sodium_bin2hex(hex, sizeof(hex), ring->keys[i].bytes, VAULT_KEY_BYTES);
-        text_out_addf(&out, "%08x %s\n", ring->keys[i].id, hex);
+        text_out_addf(&out, "%s %s\n", ring->keys[i].id_text, hex);
         sodium_memzero(hex, sizeof(hex));
     }
     WEIR_ASSERT(!out.cut);
