@@ -47,10 +47,24 @@ struct program {
 };
 
 enum option_code {
-    OPTION_MODEL = 1, OPTION_NAME, OPTION_LISTEN, OPTION_TOKEN_FILE, OPTION_CONTEXT,
-    OPTION_PARALLEL, OPTION_THREADS, OPTION_BATCH, OPTION_PROMPT_BUDGET, OPTION_QUEUE,
-    OPTION_GPU_LAYERS, OPTION_CACHE_TYPE, OPTION_POLL, OPTION_LOCK_MEMORY, OPTION_DRAIN,
-    OPTION_LOG, OPTION_HELP, OPTION_VERSION
+    OPTION_MODEL = 1,
+    OPTION_NAME,
+    OPTION_LISTEN,
+    OPTION_TOKEN_FILE,
+    OPTION_CONTEXT,
+    OPTION_PARALLEL,
+    OPTION_THREADS,
+    OPTION_BATCH,
+    OPTION_PROMPT_BUDGET,
+    OPTION_QUEUE,
+    OPTION_GPU_LAYERS,
+    OPTION_CACHE_TYPE,
+    OPTION_POLL,
+    OPTION_LOCK_MEMORY,
+    OPTION_DRAIN,
+    OPTION_LOG,
+    OPTION_HELP,
+    OPTION_VERSION
 };
 static const struct option options[] = {
     {"model", required_argument, NULL, OPTION_MODEL},
@@ -198,8 +212,9 @@ static void engine_changed(void *arg)
         p->exit_code = fail(EXIT_NEVER, &why);
         break;
     case INFER_ENGINE_FAILED:
-        p->exit_code = fail(why.code == STATUS_INVALID || why.code == STATUS_NOT_FOUND
-                                ? EXIT_NEVER : EXIT_BROKEN, &why);
+        p->exit_code = fail(
+            why.code == STATUS_INVALID || why.code == STATUS_NOT_FOUND ? EXIT_NEVER : EXIT_BROKEN,
+            &why);
         break;
     case INFER_ENGINE_LOADING:
     case INFER_ENGINE_STATE_COUNT:
@@ -258,7 +273,8 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
     case OPTION_NAME:
         s->name = value;
         return value[0] != 0 && text_utf8_valid(text_of(value))
-                   ? true : status_fail(st, STATUS_INVALID, "--name must be a text");
+                   ? true
+                   : status_fail(st, STATUS_INVALID, "--name must be a text");
     case OPTION_LISTEN:
         s->listen_text = value;
         return true;
@@ -303,7 +319,8 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
     case OPTION_CACHE_TYPE:
         s->llama.cache_type = strcmp(value, "q8_0") == 0 ? INFER_CACHE_Q8_0 : INFER_CACHE_F16;
         return s->llama.cache_type == INFER_CACHE_Q8_0 || strcmp(value, "f16") == 0
-                   ? true : status_fail(st, STATUS_INVALID, "--cache-type is f16 or q8_0");
+                   ? true
+                   : status_fail(st, STATUS_INVALID, "--cache-type is f16 or q8_0");
     case OPTION_POLL:
         if (!number("--poll", value, 0, 100, &n, st))
             return false;

@@ -11,10 +11,24 @@ static const struct {
     const char *rest;
 } cases[] = {
     {"plain", {NULL}, {"Hel", "lo"}, {"Hel", "lo"}, ""},
-    {"character in three", {NULL}, {"a\xe2", "\x82", "\xac" "b"}, {"a", "", "\xe2\x82\xac" "b"}, ""},
+    {"character in three",
+     {NULL},
+     {"a\xe2", "\x82",
+      "\xac"
+      "b"},
+     {"a", "",
+      "\xe2\x82\xac"
+      "b"},
+     ""},
     {"emoji in two", {NULL}, {"\xf0\x9f\x98", "\x80!"}, {"", "\xf0\x9f\x98\x80!"}, ""},
     {"cut at the end", {NULL}, {"x\xf0\x9f"}, {"x"}, "\xef\xbf\xbd\xef\xbf\xbd"},
-    {"never valid", {NULL}, {"a\xff" "b\x80"}, {"a\xef\xbf\xbd" "b\xef\xbf\xbd"}, ""},
+    {"never valid",
+     {NULL},
+     {"a\xff"
+      "b\x80"},
+     {"a\xef\xbf\xbd"
+      "b\xef\xbf\xbd"},
+     ""},
     {"stop in one", {"END"}, {"abENDcd"}, {"!ab"}, ""},
     {"stop across three", {"STOP"}, {"a S", "T", "OP b"}, {"a ", "", "!"}, ""},
     {"begun and not finished", {"STOP"}, {"a ST", "AR"}, {"a ", "STAR"}, ""},
@@ -24,7 +38,11 @@ static const struct {
     {"shortest possible", {"\n"}, {"a", "b\nc"}, {"a", "!b"}, ""},
     {"one within another", {"xyz", "y"}, {"x", "y"}, {"", "!x"}, ""},
     {"stop of many bytes", {"\xe2\x82\xac"}, {"5 \xe2", "\x82\xac"}, {"5 ", "!"}, ""},
-    {"half a character before a stop", {"."}, {"\xe2\x82", "."}, {"", "!\xef\xbf\xbd\xef\xbf\xbd"}, ""},
+    {"half a character before a stop",
+     {"."},
+     {"\xe2\x82", "."},
+     {"", "!\xef\xbf\xbd\xef\xbf\xbd"},
+     ""},
     {"empty pieces", {"ab"}, {"", "a", "", "c"}, {"", "", "", "ac"}, ""},
 };
 
@@ -71,7 +89,8 @@ static void any_cut(void **state)
             bool stopped = false;
             for (size_t i = 0, from = 0; i < 3; from = ends[i++]) {
                 struct text out;
-                stopped = infer_answer_add(answer, (struct text){whole + from, ends[i] - from}, &out);
+                stopped =
+                    infer_answer_add(answer, (struct text){whole + from, ends[i] - from}, &out);
                 assert_true(text_utf8_valid(out));
                 strncat(got, out.at != NULL ? out.at : "", out.len);
             }

@@ -122,9 +122,9 @@ static void prepare_now(void *arg)
                           TEXT_ARG(c->call.model));
         return;
     }
-    p->ok = infer_prompt_make(server->chat, vocab, c->call.messages,
-                              infer_engine_facts(server->options.engine)->context, &c->prompt,
-                              p->st);
+    p->ok =
+        infer_prompt_make(server->chat, vocab, c->call.messages,
+                          infer_engine_facts(server->options.engine)->context, &c->prompt, p->st);
 }
 
 /* All n or none. */
@@ -141,8 +141,8 @@ static bool submit(struct completion *c, struct status *st)
     /* Only who knows the token, or may open our socket, is believed. */
     if (server->options.token.len > 0 || server->options.listen.is_unix)
         job.tenant = http_request_header(c->req, TEXT("x-weir-tenant"));
-    if (!infer_engine_admits(server->options.engine, c->call.n,
-                             (size_t)c->call.n * c->prompt.count, st))
+    if (!infer_engine_admits(server->options.engine, c->call.n, (size_t)c->call.n * c->prompt.count,
+                             st))
         return false;
     for (uint32_t i = 0; i < c->call.n; i++) {
         struct choice *choice = &c->choices[i];
@@ -171,8 +171,10 @@ static bool answer_whole(struct completion *c, struct status *st)
         if (!wait_for_some(c, CLOCK_NEVER, st) || !take_all(c, st))
             return false;
     struct text_buf body = text_buf_in(c->req->arena, 256 * MIB);
-    text_buf_addf(&body, "{\"id\":\"chatcmpl-%s\",\"object\":\"chat.completion\",\"created\":%lld,"
-                         "\"model\":", c->id.bytes + IDS_PREFIX_BYTES, (long long)c->created_s);
+    text_buf_addf(&body,
+                  "{\"id\":\"chatcmpl-%s\",\"object\":\"chat.completion\",\"created\":%lld,"
+                  "\"model\":",
+                  c->id.bytes + IDS_PREFIX_BYTES, (long long)c->created_s);
     text_buf_add_json(&body, c->server->options.name);
     text_buf_add(&body, TEXT(",\"choices\":["));
     for (uint32_t i = 0; i < c->call.n; i++) {
@@ -195,7 +197,8 @@ static bool answer_whole(struct completion *c, struct status *st)
     return http_reply_send(c->reply, 200, TEXT("application/json"), text_buf_text(&body), st);
 }
 
-/* The head waits for the first token, or for some seconds: until then a failure is an HTTP error. */
+/* The head waits for the first token, or for some seconds: until then a failure is an HTTP error.
+ */
 static bool answer_stream(struct completion *c, struct status *st)
 {
     c->out = text_buf_in(c->req->arena, DELTA_BYTES_MAX);
@@ -405,8 +408,7 @@ static void add_usage(struct completion *c, struct text_buf *buf)
 static void add_timings(struct completion *c, struct text_buf *buf)
 {
     struct infer_timing all = timing_of_all(c);
-    text_buf_addf(buf,
-                  ",\"timings\":{\"queue_ms\":%.3f,\"prefill_ms\":%.3f,\"decode_ms\":%.3f}",
+    text_buf_addf(buf, ",\"timings\":{\"queue_ms\":%.3f,\"prefill_ms\":%.3f,\"decode_ms\":%.3f}",
                   (double)all.queue_us / 1e3, (double)all.prefill_us / 1e3,
                   (double)all.decode_us / 1e3);
 }

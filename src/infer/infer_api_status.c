@@ -48,8 +48,8 @@ static void add_model(struct text_buf *buf, const struct infer_server *server)
 
 bool infer_api_healthz(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    bool ok = infer_engine_state(infer_server_of(req)->options.engine, NULL, NULL) !=
-              INFER_ENGINE_FAILED;
+    bool ok =
+        infer_engine_state(infer_server_of(req)->options.engine, NULL, NULL) != INFER_ENGINE_FAILED;
     struct text_buf buf = text_buf_in(req->arena, KIB);
     text_buf_addf(&buf, "{\"status\":\"%s\"}", ok ? "ok" : "failed");
     return send_json(reply, ok ? 200 : 503, &buf, st);
@@ -112,10 +112,9 @@ bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struc
         {"steps_total", "counter", "Steps computed", s.steps},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        text_buf_addf(&buf,
-                      "# HELP weir_infer_%s %s\n# TYPE weir_infer_%s %s\nweir_infer_%s %llu\n",
-                      rows[i].name, rows[i].help, rows[i].name, rows[i].type, rows[i].name,
-                      rows[i].value);
+        text_buf_addf(
+            &buf, "# HELP weir_infer_%s %s\n# TYPE weir_infer_%s %s\nweir_infer_%s %llu\n",
+            rows[i].name, rows[i].help, rows[i].name, rows[i].type, rows[i].name, rows[i].value);
     return http_reply_send(reply, 200, TEXT("text/plain; version=0.0.4"), text_buf_text(&buf), st);
 }
 

@@ -26,7 +26,8 @@ struct infer_backend_ops {
     bool (*load)(struct infer_backend *backend, void (*progress)(void *arg, int percent), void *arg,
                  struct infer_model_facts *facts, struct status *st);
     enum infer_decode (*decode)(struct infer_backend *backend, const struct infer_batch *batch);
-    /* The logits of row `row` of the last batch: facts.vocab floats, which the caller may change. */
+    /* The logits of row `row` of the last batch: facts.vocab floats, which the caller may change.
+     */
     float *(*logits)(struct infer_backend *backend, uint32_t row);
     void (*clear)(struct infer_backend *backend, int32_t sequence);
     /* Moves the cache of one sequence to an empty one. False: nothing was changed. */

@@ -14,18 +14,47 @@ static const struct {
     const char *name;
     enum { TAKEN, IGNORED, REFUSED } fate;
 } fields[] = {
-    {"messages", TAKEN}, {"model", TAKEN}, {"stream", TAKEN}, {"stream_options", TAKEN},
-    {"n", TAKEN}, {"max_tokens", TAKEN}, {"max_completion_tokens", TAKEN}, {"stop", TAKEN},
-    {"temperature", TAKEN}, {"top_p", TAKEN}, {"presence_penalty", TAKEN},
-    {"frequency_penalty", TAKEN}, {"logit_bias", TAKEN}, {"seed", TAKEN}, {"top_k", TAKEN},
-    {"min_p", TAKEN}, {"repeat_penalty", TAKEN}, {"repeat_last_n", TAKEN}, {"ignore_eos", TAKEN},
-    {"user", IGNORED}, {"metadata", IGNORED}, {"safety_identifier", IGNORED},
-    {"prompt_cache_key", IGNORED}, {"prompt_cache_retention", IGNORED}, {"service_tier", IGNORED},
-    {"parallel_tool_calls", IGNORED}, {"verbosity", IGNORED}, {"reasoning_effort", IGNORED},
-    {"store", REFUSED}, {"logprobs", REFUSED}, {"top_logprobs", REFUSED}, {"tools", REFUSED},
-    {"tool_choice", REFUSED}, {"functions", REFUSED}, {"function_call", REFUSED},
-    {"response_format", REFUSED}, {"modalities", REFUSED}, {"audio", REFUSED},
-    {"prediction", REFUSED}, {"web_search_options", REFUSED}, {"moderation", REFUSED},
+    {"messages", TAKEN},
+    {"model", TAKEN},
+    {"stream", TAKEN},
+    {"stream_options", TAKEN},
+    {"n", TAKEN},
+    {"max_tokens", TAKEN},
+    {"max_completion_tokens", TAKEN},
+    {"stop", TAKEN},
+    {"temperature", TAKEN},
+    {"top_p", TAKEN},
+    {"presence_penalty", TAKEN},
+    {"frequency_penalty", TAKEN},
+    {"logit_bias", TAKEN},
+    {"seed", TAKEN},
+    {"top_k", TAKEN},
+    {"min_p", TAKEN},
+    {"repeat_penalty", TAKEN},
+    {"repeat_last_n", TAKEN},
+    {"ignore_eos", TAKEN},
+    {"user", IGNORED},
+    {"metadata", IGNORED},
+    {"safety_identifier", IGNORED},
+    {"prompt_cache_key", IGNORED},
+    {"prompt_cache_retention", IGNORED},
+    {"service_tier", IGNORED},
+    {"parallel_tool_calls", IGNORED},
+    {"verbosity", IGNORED},
+    {"reasoning_effort", IGNORED},
+    {"store", REFUSED},
+    {"logprobs", REFUSED},
+    {"top_logprobs", REFUSED},
+    {"tools", REFUSED},
+    {"tool_choice", REFUSED},
+    {"functions", REFUSED},
+    {"function_call", REFUSED},
+    {"response_format", REFUSED},
+    {"modalities", REFUSED},
+    {"audio", REFUSED},
+    {"prediction", REFUSED},
+    {"web_search_options", REFUSED},
+    {"moderation", REFUSED},
 };
 
 static bool check_fields(const struct json_at *in, struct status *st);
@@ -260,9 +289,10 @@ static bool read_message(const struct json_at *message, const struct infer_vocab
                          struct arena *arena, struct text_buf *buf, struct status *st)
 {
     static const char *const roles[] = {"system", "developer", "user", "assistant", NULL};
-    static const char *const known[] = {"role", "content", "name", "refusal", "tool_calls",
-                                        "function_call", "audio", "annotations",
-                                        "reasoning_content", "tool_call_id", NULL};
+    static const char *const known[] = {"role",         "content",     "name",
+                                        "refusal",      "tool_calls",  "function_call",
+                                        "audio",        "annotations", "reasoning_content",
+                                        "tool_call_id", NULL};
     static const char *const unsupported[] = {"tool_calls", "function_call", "audio",
                                               "tool_call_id"};
     size_t role;
@@ -273,8 +303,8 @@ static bool read_message(const struct json_at *message, const struct infer_vocab
         !json_get_text(message, "name", JSON_OPTIONAL, MODEL_BYTES_MAX, &name, st))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(unsupported); i++)
-        if (json_get_any(message, unsupported[i], &any) && json_array_size(any.value) +
-                !json_is_array(any.value) > 0)
+        if (json_get_any(message, unsupported[i], &any) &&
+            json_array_size(any.value) + !json_is_array(any.value) > 0)
             return json_fail(message, unsupported[i], st, "is not supported by this server");
     bool is_assistant = strcmp(roles[role], "assistant") == 0;
     if (!read_content(message, is_assistant, arena, &content, st))

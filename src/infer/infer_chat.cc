@@ -18,7 +18,8 @@ struct infer_chat {
 static common_chat_params apply(const infer_chat *chat, const infer_chat_input *input, bool plain)
 {
     common_chat_templates_inputs in;
-    in.messages = common_chat_msgs_parse_oaicompat(common_json::parse(std::string(input->messages)));
+    in.messages =
+        common_chat_msgs_parse_oaicompat(common_json::parse(std::string(input->messages)));
     if (input->tools != nullptr)
         in.tools = common_chat_tools_parse_oaicompat(common_json::parse(std::string(input->tools)));
     if (input->tool_choice != nullptr)
@@ -62,7 +63,8 @@ extern "C" bool infer_chat_open(const struct llama_model *model, const char *sou
         chat->plain = is_plain(chat);
     } catch (const std::exception &error) {
         delete chat;
-        return status_fail(st, STATUS_INVALID, "the chat template cannot be used: %s", error.what());
+        return status_fail(st, STATUS_INVALID, "the chat template cannot be used: %s",
+                           error.what());
     }
     *out = chat;
     return true;
@@ -88,7 +90,8 @@ extern "C" bool infer_chat_apply(const struct infer_chat *chat,
         return true;
     } catch (const std::exception &error) {
         return status_fail_field(st, STATUS_INVALID, "messages",
-                                 "the model's chat template refuses the messages: %s", error.what());
+                                 "the model's chat template refuses the messages: %s",
+                                 error.what());
     }
 }
 

@@ -20,8 +20,8 @@ void infer_chat_close(struct infer_chat *chat);
 
 /* All are JSON, checked by the caller; NULL: none. */
 struct infer_chat_input {
-    const char *messages; /* OpenAI's list */
-    const char *tools;    /* OpenAI's list */
+    const char *messages;    /* OpenAI's list */
+    const char *tools;       /* OpenAI's list */
     const char *tool_choice; /* "auto", "required", "none" */
     const char *json_schema;
     bool parallel_tool_calls;

@@ -298,7 +298,8 @@ bool infer_request_wait_any(struct infer_request *const *requests, size_t count,
         requests[i]->waiter = fiber_current();
     while (ok && !ready) {
         for (size_t i = 0; i < count && !ready; i++)
-            ready = requests[i]->ending != INFER_ENDING_NONE || !infer_ring_empty(&requests[i]->ring);
+            ready =
+                requests[i]->ending != INFER_ENDING_NONE || !infer_ring_empty(&requests[i]->ring);
         if (!ready)
             ok = fiber_wait(deadline_us, st);
     }

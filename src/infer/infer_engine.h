@@ -41,10 +41,10 @@ enum infer_engine_state {
 
 /* What the model is; fixed once the engine is ready. */
 struct infer_model_facts {
-    uint32_t context;  /* tokens of one request, prompt and answer together */
-    uint32_t parallel; /* sequences that run at once */
-    uint32_t batch;    /* tokens of one step at most */
-    uint32_t vocab;    /* number of tokens known */
+    uint32_t context;             /* tokens of one request, prompt and answer together */
+    uint32_t parallel;            /* sequences that run at once */
+    uint32_t batch;               /* tokens of one step at most */
+    uint32_t vocab;               /* number of tokens known */
     int32_t ends[INFER_ENDS_MAX]; /* tokens by which the model says that it is done */
     uint32_t ends_count;
     uint64_t weights_bytes, kv_bytes;

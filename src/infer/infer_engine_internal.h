@@ -22,9 +22,9 @@ struct infer_request {
     int64_t submitted_us;
 
     /* Between the threads. */
-    struct infer_ring ring;  /* tokens, and below 0 the end: -1 - ending */
-    _Atomic int wanted;      /* the ending asked for by the handle, or NONE */
-    _Atomic bool starved;    /* the engine waits for room in the ring */
+    struct infer_ring ring;           /* tokens, and below 0 the end: -1 - ending */
+    _Atomic int wanted;               /* the ending asked for by the handle, or NONE */
+    _Atomic bool starved;             /* the engine waits for room in the ring */
     struct infer_request *inbox_next; /* belongs to whoever holds the inbox */
 
     /* The engine thread's. The times are read by the loop's thread after the end came. */
@@ -54,7 +54,7 @@ struct infer_engine {
     _Atomic(struct infer_request *) inbox; /* newest first */
     _Atomic bool closing;
     _Atomic int state, percent;
-    _Atomic bool posted; /* a delivery is on its way to the loop */
+    _Atomic bool posted;            /* a delivery is on its way to the loop */
     struct infer_model_facts facts; /* written before state becomes READY */
     struct status why;              /* written before state becomes FAILED */
     _Atomic uint64_t queued, queued_tokens;

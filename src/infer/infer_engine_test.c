@@ -33,8 +33,12 @@ static bool fake_load(struct infer_backend *b, void (*progress)(void *, int), vo
     progress(arg, 50);
     if (f->refuse_load)
         return status_fail(st, STATUS_INVALID, "no model today");
-    *facts = (struct infer_model_facts){.context = CONTEXT, .parallel = SEQUENCES, .batch = BATCH,
-                                        .vocab = VOCAB, .ends = {END_TOKEN}, .ends_count = 1};
+    *facts = (struct infer_model_facts){.context = CONTEXT,
+                                        .parallel = SEQUENCES,
+                                        .batch = BATCH,
+                                        .vocab = VOCAB,
+                                        .ends = {END_TOKEN},
+                                        .ends_count = 1};
     return true;
 }
 
@@ -93,8 +97,8 @@ static void fake_free(struct infer_backend *b)
     free(b);
 }
 
-static const struct infer_backend_ops fake_ops = {
-    fake_load, fake_decode, fake_logits, fake_clear, fake_move, fake_free};
+static const struct infer_backend_ops fake_ops = {fake_load,  fake_decode, fake_logits,
+                                                  fake_clear, fake_move,   fake_free};
 
 static struct infer_backend *fake_new(void)
 {
@@ -149,8 +153,10 @@ static struct infer_request *ask(int32_t first, uint32_t prompt_count, uint32_t 
     for (uint32_t i = 0; i < prompt_count; i++)
         prompt[i] = 500;
     prompt[prompt_count - 1] = first;
-    struct infer_job job = {.prompt = prompt, .prompt_count = prompt_count,
-                            .output_max = output_max, .sampling = infer_sampling_default()};
+    struct infer_job job = {.prompt = prompt,
+                            .prompt_count = prompt_count,
+                            .output_max = output_max,
+                            .sampling = infer_sampling_default()};
     job.sampling.temperature = 0;
     if (!infer_engine_submit(engine, &job, &request, &st))
         fail_msg("%s", st.text);
@@ -228,8 +234,11 @@ static void ignored_end(void)
     wait_ready();
     struct status st = {0};
     int32_t prompt = END_TOKEN - 2;
-    struct infer_job job = {.prompt = &prompt, .prompt_count = 1, .output_max = 3,
-                            .ignore_end = true, .sampling = infer_sampling_default()};
+    struct infer_job job = {.prompt = &prompt,
+                            .prompt_count = 1,
+                            .output_max = 3,
+                            .ignore_end = true,
+                            .sampling = infer_sampling_default()};
     job.sampling.temperature = 0;
     struct infer_request *r;
     assert_true(infer_engine_submit(engine, &job, &r, &st));
@@ -247,8 +256,8 @@ static void refusals(void)
     struct status st = {0};
     int32_t prompt[CONTEXT + 1] = {0};
     struct infer_request *r = NULL;
-    struct infer_job job = {.prompt = prompt, .prompt_count = 1,
-                            .sampling = infer_sampling_default()};
+    struct infer_job job = {
+        .prompt = prompt, .prompt_count = 1, .sampling = infer_sampling_default()};
     wait_ready();
     job.prompt_count = CONTEXT;
     assert_false(infer_engine_submit(engine, &job, &r, &st));
@@ -478,12 +487,12 @@ ENGINE_TEST(wait_any_of)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lengths_and_ends),    cmocka_unit_test(test_ignored_end),
-        cmocka_unit_test(test_refusals),            cmocka_unit_test(test_many_at_once),
-        cmocka_unit_test(test_cancelled),           cmocka_unit_test(test_finished_by_reader),
-        cmocka_unit_test(test_slow_reader),         cmocka_unit_test(test_stalled_reader),
-        cmocka_unit_test(test_broken_backend),      cmocka_unit_test(test_closed_while_running),
-        cmocka_unit_test(test_told_of_changes),     cmocka_unit_test(test_wait_any_of),
+        cmocka_unit_test(test_lengths_and_ends), cmocka_unit_test(test_ignored_end),
+        cmocka_unit_test(test_refusals),         cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_cancelled),        cmocka_unit_test(test_finished_by_reader),
+        cmocka_unit_test(test_slow_reader),      cmocka_unit_test(test_stalled_reader),
+        cmocka_unit_test(test_broken_backend),   cmocka_unit_test(test_closed_while_running),
+        cmocka_unit_test(test_told_of_changes),  cmocka_unit_test(test_wait_any_of),
     };
     setenv("CMOCKA_TEST_ABORT", "1", 1); /* a failed check cannot jump out of a fiber */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,21 +23,21 @@ static const uint8_t value_bytes[VALUE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8
 static const struct {
     uint16_t weights, bytes;
 } tensor_types[] = {
-    [0] = {1, 4},     [1] = {1, 2},     [2] = {32, 18},   [3] = {32, 20},   [6] = {32, 22},
-    [7] = {32, 24},   [8] = {32, 34},   [9] = {32, 36},   [10] = {256, 84}, [11] = {256, 110},
+    [0] = {1, 4},      [1] = {1, 2},      [2] = {32, 18},    [3] = {32, 20},    [6] = {32, 22},
+    [7] = {32, 24},    [8] = {32, 34},    [9] = {32, 36},    [10] = {256, 84},  [11] = {256, 110},
     [12] = {256, 144}, [13] = {256, 176}, [14] = {256, 210}, [15] = {256, 292}, [16] = {256, 66},
-    [17] = {256, 74}, [18] = {256, 98}, [19] = {256, 50}, [20] = {32, 18},  [21] = {256, 110},
-    [22] = {256, 82}, [23] = {256, 136}, [24] = {1, 1},   [25] = {1, 2},    [26] = {1, 4},
-    [27] = {1, 8},    [28] = {1, 8},    [29] = {256, 56}, [30] = {1, 2},    [34] = {256, 54},
-    [35] = {256, 66}, [39] = {32, 17},  [40] = {64, 36},  [41] = {128, 18}, [42] = {64, 18},
+    [17] = {256, 74},  [18] = {256, 98},  [19] = {256, 50},  [20] = {32, 18},   [21] = {256, 110},
+    [22] = {256, 82},  [23] = {256, 136}, [24] = {1, 1},     [25] = {1, 2},     [26] = {1, 4},
+    [27] = {1, 8},     [28] = {1, 8},     [29] = {256, 56},  [30] = {1, 2},     [34] = {256, 54},
+    [35] = {256, 66},  [39] = {32, 17},   [40] = {64, 36},   [41] = {128, 18},  [42] = {64, 18},
 };
 
 /* Reads forward, through a window. */
 struct reader {
     int fd; /* -1: all there is stands in `window` */
     uint64_t file_bytes;
-    uint64_t at;           /* place in the file */
-    uint64_t window_from;  /* place of window[0] */
+    uint64_t at;          /* place in the file */
+    uint64_t window_from; /* place of window[0] */
     const unsigned char *window;
     size_t window_len;
     unsigned char memory[WINDOW_BYTES];
@@ -151,7 +151,8 @@ static bool check_pair(struct reader *in, uint64_t *alignment)
     if (type == VALUE_ARRAY)
         return check_array(in);
     if (type >= VALUE_TYPES)
-        return status_fail(in->st, STATUS_INVALID, "its header is broken: a value of type %u", type);
+        return status_fail(in->st, STATUS_INVALID, "its header is broken: a value of type %u",
+                           type);
     return skip(in, value_bytes[type]);
 }
 

@@ -39,9 +39,17 @@ struct oddity {
     uint64_t tensors, list_count, width, height, offset, string_len;
     size_t cut;
 };
-static const struct oddity plain = {
-    .name = "plain", .version = 3, .tensor_type = 2, .dimensions = 2, .pair_type = 4,
-    .list_type = 8, .alignment = 32, .tensors = 1, .list_count = 2, .width = 64, .height = 2};
+static const struct oddity plain = {.name = "plain",
+                                    .version = 3,
+                                    .tensor_type = 2,
+                                    .dimensions = 2,
+                                    .pair_type = 4,
+                                    .list_type = 8,
+                                    .alignment = 32,
+                                    .tensors = 1,
+                                    .list_count = 2,
+                                    .width = 64,
+                                    .height = 2};
 
 static void make(struct maker *m, const struct oddity *o)
 {

@@ -290,8 +290,9 @@ static enum infer_decode decode(struct infer_backend *backend, const struct infe
         llama_set_n_threads(l->context, l->threads.now, l->threads.now);
     if (result == 0)
         return INFER_DECODE_OK;
-    return result == 1 ? INFER_DECODE_FULL : result == 2 ? INFER_DECODE_ABORTED
-                                                         : INFER_DECODE_BROKEN;
+    return result == 1   ? INFER_DECODE_FULL
+           : result == 2 ? INFER_DECODE_ABORTED
+                         : INFER_DECODE_BROKEN;
 }
 
 static float *logits(struct infer_backend *backend, uint32_t row)
@@ -390,8 +391,8 @@ static int64_t meta_int(const struct llama_model *model, const char *suffix)
 {
     char architecture[META_BYTES], key[2 * META_BYTES], value[META_BYTES];
     int64_t number;
-    if (llama_model_meta_val_str(model, "general.architecture", architecture,
-                                 sizeof architecture) < 0)
+    if (llama_model_meta_val_str(model, "general.architecture", architecture, sizeof architecture) <
+        0)
         return 0;
     snprintf(key, sizeof key, "%s.%s", architecture, suffix);
     if (llama_model_meta_val_str(model, key, value, sizeof value) < 0 ||

@@ -10,13 +10,13 @@ struct llama_model;
 enum infer_cache_type { INFER_CACHE_F16, INFER_CACHE_Q8_0, INFER_CACHE_TYPE_COUNT };
 
 struct infer_llama_options {
-    const char *path;      /* copied */
-    uint32_t context;      /* tokens of one request; 0: what the model was trained for, at most 4,096 */
-    uint32_t parallel;     /* sequences; 0: 8, or fewer where their cache would not fit in memory */
-    uint32_t batch;        /* tokens of one step; 0: 512 */
-    int threads;           /* 0: infer_machine_cores */
-    int poll;              /* 0 to 100: how long idle compute threads spin before they sleep */
-    int gpu_layers;        /* -1: all */
+    const char *path;  /* copied */
+    uint32_t context;  /* tokens of one request; 0: what the model was trained for, at most 4,096 */
+    uint32_t parallel; /* sequences; 0: 8, or fewer where their cache would not fit in memory */
+    uint32_t batch;    /* tokens of one step; 0: 512 */
+    int threads;       /* 0: infer_machine_cores */
+    int poll;          /* 0 to 100: how long idle compute threads spin before they sleep */
+    int gpu_layers;    /* -1: all */
     enum infer_cache_type cache_type;
     bool lock_memory;
 };

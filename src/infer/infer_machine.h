@@ -1,4 +1,5 @@
-/* infer_machine: what this process may use of the machine. Any thread; reads files of /proc, /sys. */
+/* infer_machine: what this process may use of the machine. Any thread; reads files of /proc, /sys.
+ */
 #pragma once
 #include "base.h"
 

@@ -133,8 +133,8 @@ static void adjust(struct infer_sampler *s, float *logits)
             logits[s->bias[i].token] += s->bias[i].bias;
     for (uint32_t i = 0; i < s->distinct_count; i++) {
         int32_t token = s->distinct[i];
-        logits[token] -= s->want.presence_penalty +
-                         s->want.frequency_penalty * (float)s->answered[token];
+        logits[token] -=
+            s->want.presence_penalty + s->want.frequency_penalty * (float)s->answered[token];
     }
     if (s->recent != NULL)
         adjust_repeated(s, logits);

@@ -201,12 +201,9 @@ static void broken_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws_follow_the_chances),
-        cmocka_unit_test(cuts),
-        cmocka_unit_test(flat_rows_keep_every_token),
-        cmocka_unit_test(greedy_and_seeds),
-        cmocka_unit_test(biases_and_penalties),
-        cmocka_unit_test(broken_rows),
+        cmocka_unit_test(draws_follow_the_chances),   cmocka_unit_test(cuts),
+        cmocka_unit_test(flat_rows_keep_every_token), cmocka_unit_test(greedy_and_seeds),
+        cmocka_unit_test(biases_and_penalties),       cmocka_unit_test(broken_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

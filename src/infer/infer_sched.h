@@ -53,8 +53,8 @@ struct infer_sched_options {
 
 struct infer_chunk {
     struct infer_task *task;
-    uint32_t from;  /* position of its first token in the sequence */
-    uint32_t count; /* a writing task has one: its newest token */
+    uint32_t from;     /* position of its first token in the sequence */
+    uint32_t count;    /* a writing task has one: its newest token */
     bool wants_output; /* sample from the row of its last token */
 };
 struct infer_plan {

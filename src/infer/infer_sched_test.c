@@ -277,8 +277,7 @@ static void random_load(void **state)
         check_plan(&w, &plan);
         infer_sched_advance(w.sched, &plan);
         for (uint32_t i = 0; i < plan.count; i++)
-            if (plan.chunks[i].wants_output &&
-                !infer_sched_output(w.sched, plan.chunks[i].task)) {
+            if (plan.chunks[i].wants_output && !infer_sched_output(w.sched, plan.chunks[i].task)) {
                 infer_sched_drop(w.sched, plan.chunks[i].task);
                 finished++;
             }

@@ -1,4 +1,5 @@
-/* infer_server_internal: what the files of the HTTP front share. Everything is the loop's thread's. */
+/* infer_server_internal: what the files of the HTTP front share. Everything is the loop's thread's.
+ */
 #pragma once
 #include "base.h"
 #include "http_server.h"

@@ -72,7 +72,7 @@ static void machine(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rule), cmocka_unit_test(windows), cmocka_unit_test(machine)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rule), cmocka_unit_test(windows),
+                                       cmocka_unit_test(machine)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,9 +53,9 @@ bool infer_vocab_tokenize(const struct infer_vocab *vocab, struct text text, boo
     /* Never more tokens than bytes, and a few that the model puts around them. */
     if (!make_room(out, (uint32_t)text.len + 8))
         return status_fail(st, STATUS_TOO_LARGE, "the text has %zu bytes", text.len);
-    int32_t got = llama_tokenize(vocab->llama, text.at != NULL ? text.at : "", (int32_t)text.len,
-                                 out->at + out->count, (int32_t)(out->size - out->count), starts,
-                                 special);
+    int32_t got =
+        llama_tokenize(vocab->llama, text.at != NULL ? text.at : "", (int32_t)text.len,
+                       out->at + out->count, (int32_t)(out->size - out->count), starts, special);
     if (got < 0)
         return status_fail(st, STATUS_TOO_LARGE, "the text could not be split into tokens");
     out->count += (uint32_t)got;
