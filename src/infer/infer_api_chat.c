@@ -288,7 +288,7 @@ static bool take(struct completion *c, size_t index, struct status *st)
 {
     struct choice *choice = &c->choices[index];
     const struct infer_vocab *vocab = infer_llama_vocab(c->server->options.backend);
-    struct infer_event event;
+    struct infer_event event = {INFER_ENDING_NONE, -1};
     char piece[INFER_PIECE_BYTES_MAX];
     while (infer_request_poll(choice->request, &event)) {
         if (event.ending != INFER_ENDING_NONE)
