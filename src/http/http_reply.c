@@ -356,6 +356,8 @@ static bool send_pieces(struct http_reply *reply, struct iovec *pieces, int coun
         return true;
     }
     reply->failed = true;
+    if (st->code == STATUS_SYSTEM) /* a reset is no failure of ours */
+        st->code = STATUS_CLOSED;
     return status_wrap(st, "could not write to the client");
 }
 

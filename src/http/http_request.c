@@ -105,6 +105,8 @@ static bool body_fail(struct http_conn *conn, struct status *st)
 {
     conn->body.failed = true;
     http_reply_close_after(&conn->reply);
+    if (st->code == STATUS_SYSTEM) /* a reset is no failure of ours */
+        st->code = STATUS_CLOSED;
     return status_wrap(st, "could not read the request's body");
 }
 

@@ -322,6 +322,34 @@ static void large_bodies(struct rig *rig)
     body_is(rig_talk(rig, text_buf_text(&input)), 200, "4000000");
 }
 
+/* A client that is still sending when it is refused hears the answer, not a reset. */
+static void refused_while_sending(struct rig *rig)
+{
+    struct status st = {0};
+    char block[64 * 1024] = {0};
+    struct iovec piece = {block, sizeof(block)};
+    size_t got;
+    struct net_conn *conn = rig_connect(rig);
+    rig_send(conn, TEXT("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 4000000\r\n\r\n"));
+    rig_send(conn, (struct text){block, sizeof(block)});
+    body_is(rig_receive_until(rig, conn, TEXT("bytes")), 413, NULL);
+    rig_sleep(20);
+    assert_true(net_write(conn, &piece, 1, clock_deadline_ms(5000), &st));
+    rig_sleep(20);
+    piece = (struct iovec){block, sizeof(block)};
+    assert_true(net_write(conn, &piece, 1, clock_deadline_ms(5000), &st));
+    assert_false(net_read(conn, block, 1, clock_deadline_ms(5000), &got, &st));
+    assert_int_equal(st.code, STATUS_CLOSED); /* in good order */
+    net_close(conn);
+    rig_wait_connections(rig, 0);
+}
+
+static void refusals_heard(void **state)
+{
+    (void)state;
+    rig_run(refused_while_sending, NULL);
+}
+
 static void bodies_bounded(void **state)
 {
     (void)state;
@@ -395,6 +423,7 @@ int main(void)
         cmocka_unit_test(expect_continue),
         cmocka_unit_test(bodies_bounded),
         cmocka_unit_test(deadlines),
+        cmocka_unit_test(refusals_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
