@@ -97,14 +97,14 @@ CASES = [
     ("Host with a path", get(host=b"Host: localhost/x\r\n"), REFUSED, CLOSED),
     ("Host with a user", get(host=b"Host: a@localhost\r\n"), REFUSED, CLOSED),
     ("Host with a bad port", get(host=b"Host: localhost:99999\r\n"), REFUSED, CLOSED),
-    ("NUL in the path, escaped", get("/healthz%00x"), (400, 404), False),
-    ("a bad escape", get("/%zz"), (400, 404), False),
-    ("a slash, escaped", get("/api%2fme"), (400, 404), False),
-    ("dots", get("/v1/../healthz"), (400, 404), False),
+    ("NUL in the path, escaped", get("/healthz%00x"), (400, 404), None),
+    ("a bad escape", get("/%zz"), (400, 404), None),
+    ("a slash, escaped", get("/api%2fme"), (400, 404), None),
+    ("dots", get("/v1/../healthz"), (400, 404), None),
     ("NUL in the path", get("/health\x00z"), REFUSED, CLOSED),
     ("a space in the path", get("/a b"), REFUSED, CLOSED),
     ("a tab in the path", get("/a\tb"), REFUSED, CLOSED),
-    ("a fragment", get("/healthz#x"), (400, 404), False),
+    ("a fragment", get("/healthz#x"), (400, 404), None),
     ("a path without a slash", get("healthz"), REFUSED, CLOSED),
     ("no path", b"GET  HTTP/1.1\r\nHost: localhost\r\n\r\n", REFUSED, CLOSED),
     ("an unknown method", get(method=b"BREW"), (400, 405, 501), None),
@@ -112,7 +112,7 @@ CASES = [
     ("a method with a colon", get(method=b"GE:T"), (400, 501), CLOSED),
     ("CONNECT", get("localhost:443", method=b"CONNECT"), (400, 405, 501), None),
     ("TRACE", get(method=b"TRACE"), (400, 405, 501), None),
-    ("HTTP/0.9", b"GET /healthz\r\n\r\n", REFUSED, CLOSED),
+    ("HTTP/0.9", b"GET /healthz\r\n\r\n", (400, 505), CLOSED),
     ("HTTP/1.2", get(version=b"1.2"), (200, 400, 505), None),
     ("HTTP/2.0", get(version=b"2.0"), (400, 505), CLOSED),
     ("HTTP/1.10", get(version=b"1.10"), (400, 505), CLOSED),
@@ -144,9 +144,8 @@ def test_errors_of_the_framing_are_in_a_dialect(weir, path):
 
 
 def test_pipelined(weir, key):
-    answers, closed = raw.exchange(weir.address, get() + get("/nobody-home") + post(LENGTH).replace(b"KEY", key.encode()) + get())
-    assert [a.status for a in answers] == [200, 404, 200, 200] or [a.status for a in answers][::2] == [200, 200]
-    assert len(answers) == 4 and not closed
+    answers, closed = raw.exchange(weir.address, get() + get("/api/nobody") + post(LENGTH).replace(b"KEY", key.encode()) + get())
+    assert [a.status for a in answers] == [200, 404, 200, 200] and not closed
 
 
 def test_pipelined_after_refused(weir):

@@ -77,6 +77,10 @@ static bool open_all(struct cli *cli, struct cli_store *store, struct status *st
 {
     struct text path, url = cli_database_url(cli, &path);
     struct text folder = config_data_folder(cli->config);
+    if (path.len == 0) /* said before anything is made or missed; the address may hold a password */
+        return status_fail(st, STATUS_INVALID,
+                           "the database must be sqlite: or sqlite:/path/to/file, not %.*s://",
+                           TEXT_ARG(text_take(url, text_find(url, TEXT("://")))));
     if (!db_lock_take(folder, &store->lock, st))
         return false;
     bool fresh = path.len > 0 && access(arena_cstr(cli->arena, path), F_OK) != 0;
