@@ -14,7 +14,7 @@ export function EmptyState({ icon: Icon, title, children, action }: EmptyStatePr
       <span className="mb-3 grid size-11 place-items-center rounded-large bg-accent-wash text-accent">
         <Icon className="size-5.5" aria-hidden="true" />
       </span>
-      <h3 className="text-read font-semibold">{title}</h3>
+      <p className="text-read font-semibold">{title}</p>
       <div className="max-w-sm text-soft">{children}</div>
       {action && <div className="mt-4">{action}</div>}
     </div>

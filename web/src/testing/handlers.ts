@@ -326,6 +326,16 @@ export function makeHandlers(weir: MockWeir, base = "*"): HttpHandler[] {
       if (thread) weir.finish(thread, run, "stopped");
       return empty();
     }),
+    http.post(at("/v1/chat/completions"), ({ request }) => {
+      const known = request.headers.get("authorization")?.startsWith("Bearer weir_sk_");
+      if (!known || weir.keys.length === 0) {
+        return HttpResponse.json({ error: { code: "invalid_api_key" } }, { status: 401 });
+      }
+      for (const key of weir.keys) key.last_used_us = nowUs();
+      return HttpResponse.json({
+        choices: [{ index: 0, message: { role: "assistant", content: "Hello." } }],
+      });
+    }),
     http.get(at("/v1/models"), () =>
       HttpResponse.json({
         object: "list",

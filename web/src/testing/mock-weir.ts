@@ -26,6 +26,7 @@ export class MockRun {
     return new Promise((resolve) => {
       const wake = () => {
         this.waiting.delete(wake);
+        signal.removeEventListener("abort", wake);
         resolve();
       };
       this.waiting.add(wake);
@@ -149,8 +150,8 @@ export class MockWeir {
     message.status = "running";
     const words = this.speak(question).split(/(?<=\s)/);
     for (const word of words) {
-      if (run.ended) return;
       await pause(this.paceMs);
+      if (run.ended) return;
       message.content += word;
       run.push("delta", { text: word });
     }

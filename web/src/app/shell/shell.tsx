@@ -98,7 +98,9 @@ export function Shell() {
       <OfflineBanner />
       <div className="flex min-h-0 flex-1">
         {wide && !folded && (
-          <div className="w-66 shrink-0 border-r border-line bg-rail">{rail}</div>
+          <aside aria-label={t`Side bar`} className="w-66 shrink-0 border-r border-line bg-rail">
+            {rail}
+          </aside>
         )}
         {!wide && (
           <Dialog

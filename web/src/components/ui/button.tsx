@@ -67,11 +67,12 @@ export function Button({
   );
 }
 
+const iconSizes = { small: "size-7", medium: "size-8", normal: "size-9" };
+
 type IconButtonProps = Omit<ComponentProps<"button">, "children"> & {
   label: string;
   children: ReactNode;
-  size?: "small" | "normal";
-  shown?: boolean;
+  size?: "small" | "medium" | "normal";
 };
 
 /* A picture alone: its label is its name for everyone who cannot see it, and its tooltip. */
@@ -92,7 +93,7 @@ export function IconButton({
         "inline-grid shrink-0 place-items-center rounded-small text-soft transition-colors duration-100",
         "hover:bg-hover hover:text-ink disabled:pointer-events-none disabled:opacity-40",
         "aria-expanded:bg-hover aria-expanded:text-ink aria-pressed:bg-selected aria-pressed:text-ink",
-        size === "small" ? "size-7" : "size-9",
+        iconSizes[size],
         className,
       )}
       {...rest}

@@ -89,7 +89,7 @@ export function Composer(props: ComposerProps) {
           label={t`System prompt and parameters`}
           aria-pressed={props.panelOpen}
           onClick={props.onPanel}
-          className="size-8"
+          size="medium"
         >
           <SlidersHorizontal className="size-4" aria-hidden="true" />
         </IconButton>
