@@ -15,7 +15,7 @@ static char folder[64];
 
 static const char *path_of(const char *name)
 {
-    static char paths[8][128];
+    static char paths[8][512];
     static unsigned at;
     char *path = paths[at++ % ARRAY_LEN(paths)];
     (void)snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
