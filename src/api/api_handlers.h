@@ -15,3 +15,6 @@ api_handler api_upstreams_list, api_upstreams_create, api_upstreams_get, api_ups
 api_handler api_threads_list, api_threads_create, api_threads_get, api_threads_update,
     api_threads_delete, api_runs_start;
 api_handler api_runs_events, api_runs_stop;
+/* For the operator's commands, over the control socket alone. */
+api_handler api_control_setup, api_control_users_list, api_control_users_add,
+    api_control_users_password, api_control_users_disable, api_control_users_enable;

@@ -2,6 +2,7 @@
  * api/openapi.yaml say the same of /api (a test compares them). */
 #include "api_internal.h"
 #include "api_handlers.h"
+#include "api_session.h"
 
 const struct api_route api_routes[] = {
     {"GET", "/healthz", API_AUTH_NONE, 0, api_healthz_get},
@@ -10,6 +11,21 @@ const struct api_route api_routes[] = {
     {"POST", "/v1/chat/completions", API_AUTH_KEY, 8 * MIB, api_v1_chat_post},
     {"GET", "/v1/models", API_AUTH_KEY, 0, api_v1_models_list},
     {"GET", "/v1/models/{*}", API_AUTH_KEY, 0, api_v1_models_get},
+
+    {"GET", "/api/bootstrap", API_AUTH_NONE, 0, api_bootstrap_get},
+    {"POST", "/api/setup", API_AUTH_NONE, 64 * KIB, api_setup_create},
+    {"POST", "/api/session", API_AUTH_NONE, 64 * KIB, api_session_create},
+    {"DELETE", "/api/session", API_AUTH_NONE, 0, api_session_delete},
+    {"GET", "/api/sessions", API_AUTH_SESSION, 0, api_sessions_list},
+    {"DELETE", "/api/sessions", API_AUTH_SESSION, 0, api_sessions_end_others},
+    {"DELETE", "/api/sessions/{id}", API_AUTH_SESSION, 0, api_sessions_end},
+    {"GET", "/api/me", API_AUTH_SESSION, 0, api_me_get},
+    {"PATCH", "/api/me", API_AUTH_SESSION, 64 * KIB, api_me_update},
+    {"POST", "/api/me/password", API_AUTH_SESSION, 64 * KIB, api_me_password},
+    {"GET", "/api/keys", API_AUTH_SESSION, 0, api_keys_list},
+    {"POST", "/api/keys", API_AUTH_SESSION, 64 * KIB, api_keys_create},
+    {"PATCH", "/api/keys/{id}", API_AUTH_SESSION, 64 * KIB, api_keys_update},
+    {"DELETE", "/api/keys/{id}", API_AUTH_SESSION, 0, api_keys_delete},
 
     {"GET", "/api/models", API_AUTH_SESSION, 0, api_models_list},
     {"POST", "/api/models", API_AUTH_OWNER, 64 * KIB, api_models_create},
@@ -31,5 +47,14 @@ const struct api_route api_routes[] = {
     {"POST", "/api/threads/{id}/runs", API_AUTH_SESSION, 2 * MIB, api_runs_start},
     {"GET", "/api/runs/{id}/events", API_AUTH_SESSION, 0, api_runs_events},
     {"POST", "/api/runs/{id}/stop", API_AUTH_SESSION, 4 * KIB, api_runs_stop},
+
+    {"POST", "/control/setup", API_AUTH_CONTROL, 64 * KIB, api_control_setup},
+    {"GET", "/control/users", API_AUTH_CONTROL, 0, api_control_users_list},
+    {"POST", "/control/users", API_AUTH_CONTROL, 64 * KIB, api_control_users_add},
+    {"POST", "/control/users/{email}/password", API_AUTH_CONTROL, 64 * KIB,
+     api_control_users_password},
+    {"POST", "/control/users/{email}/disable", API_AUTH_CONTROL, 4 * KIB,
+     api_control_users_disable},
+    {"POST", "/control/users/{email}/enable", API_AUTH_CONTROL, 4 * KIB, api_control_users_enable},
 };
 const size_t api_routes_count = ARRAY_LEN(api_routes);
