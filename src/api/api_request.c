@@ -79,8 +79,6 @@ static void dispatch(struct api_listener *listener, struct http_request *req,
         return;
     if (http_reply_started(reply))
         return;
-    if (fiber_cancelled()) /* the client has gone, or we are going */
-        fiber_shield();
     http_reply_reset(reply);
     add_headers(req, reply);
     api_error_send(req, reply, &st);
