@@ -112,7 +112,7 @@ def problem(answer, status, name, field=None):
     (b'{"name":""}', "invalid-input", "name"), (b'{"name":"' + b"x" * 101 + b'"}', "invalid-input", "name"),
     (b"{}", "invalid-input", "name"), (b'{"name":"a","colour":1}', "invalid-input", "colour"),
     (b'{"name":"a","expires_us":1}', "invalid-input", "expires_us"), (b'{"name":"\xff"}', "invalid-json", None),
-    (b"[" * 1_000_00, "invalid-json", None),
+    (b"[" * 10_000, "invalid-json", None),
 ], ids=lambda x: repr(x)[:40])
 def test_bad_bodies_of_the_platform(browser, content, name, field):
     problem(browser.post("/api/keys", content=content, headers=JSON), 400, name, field)
@@ -133,7 +133,7 @@ def test_a_client_that_drips(weir, key):
     """Slow, but within the rules: it is served."""
     body = json.dumps(chat_body("hi")).encode()
     head = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + key.encode() +
-            b"\r\nContent-Length: %d\r\n\r\n" % len(body))
+            b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body))
     with raw.Connection(weir.address) as c:
         c.send(head)
         for i in range(0, len(body), 16):

@@ -25,7 +25,7 @@ def test_good(weir, key):
 
 
 @pytest.mark.parametrize("spoil", [
-    lambda key: "", lambda key: key[:-1], lambda key: key[:20], lambda key: key + "A", lambda key: key[8:],
+    lambda key: "x", lambda key: key[:-1], lambda key: key[:20], lambda key: key + "A", lambda key: key[8:],
     lambda key: key[:-1] + ("A" if key[-1] != "A" else "B"), lambda key: key.swapcase(),
     lambda key: key[:9] + ("A" if key[9] != "A" else "B") + key[10:], lambda key: "weir_sk_" + "0" * 36,
     lambda key: "x" * 5000, lambda key: key + " " + key, lambda key: "sk-proj-something",

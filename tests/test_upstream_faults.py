@@ -207,7 +207,7 @@ def test_the_upstream_learns_that_the_client_left(weir, key, upstream, order, st
     left = upstream.left
     with raw.Connection(weir.address) as c:
         c.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + key.encode() +
-               b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+               b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         eventually(lambda: upstream.answering == 1)
         time.sleep(0.1)
         c.reset() if how == "reset" else c.socket.close()
@@ -221,7 +221,7 @@ def test_a_client_that_stops_reading_slows_the_upstream(weir, key, upstream):
     body = json.dumps(chat_body(fault(words=2_000_000), stream=True)).encode()
     with raw.Connection(weir.address) as c:
         c.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + key.encode() +
-               b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+               b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert c.head()[0] == 200
         time.sleep(3)
         assert upstream.answering == 1

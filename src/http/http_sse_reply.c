@@ -10,7 +10,8 @@ static struct text take_line(struct text *rest, bool *more);
 bool http_sse_start(struct http_reply *reply, struct status *st)
 {
     http_reply_header(reply, TEXT("Content-Type"), TEXT("text/event-stream"));
-    http_reply_header(reply, TEXT("Cache-Control"), TEXT("no-store"));
+    if (!http_reply_has_header(reply, TEXT("Cache-Control")))
+        http_reply_header(reply, TEXT("Cache-Control"), TEXT("no-store"));
     http_reply_header(reply, TEXT("X-Accel-Buffering"), TEXT("no"));
     return http_reply_start(reply, 200, st);
 }

@@ -1,5 +1,6 @@
 """A running `weir up` or `weir serve` with a data folder of its own."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -129,12 +130,13 @@ class Server:
         kwargs.setdefault("timeout", 60)
         return httpx.Client(base_url=self.url, **kwargs)
 
+    @contextlib.contextmanager
     def signed_in(self):
         """A browser's client: cookie, and the headers by which a browser proves its origin."""
-        client = self.http(headers={"Origin": self.url, "Sec-Fetch-Site": "same-origin"})
-        answer = client.post("/api/session", json={"email": EMAIL, "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        return client
+        with self.http(headers={"Origin": self.url, "Sec-Fetch-Site": "same-origin"}) as client:
+            answer = client.post("/api/session", json={"email": EMAIL, "password": PASSWORD})
+            assert answer.status_code == 200, answer.text
+            yield client
 
     def metrics(self):
         """{name{labels}: value} of /metrics."""
