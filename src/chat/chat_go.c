@@ -51,6 +51,7 @@ struct chat_go {
     bool too_long;
 };
 
+static bool is_refusal(enum status_code code);
 static void release(struct chat_go *go);
 static void write_run(void *arg);
 static bool open_call(struct chat_go *go, struct relay_call **call, struct status *st);
@@ -96,14 +97,22 @@ bool chat_go_start(struct chat *chat, struct relay_worker *worker, struct chat_p
     while (go->opening == OPENING && fiber_wait(deadline_us, st))
         ;
     go->starter = NULL;
-    if (go->opening == REFUSED || (go->opening == OPENING && fiber_cancelled())) {
-        if (go->opening == REFUSED)
+    bool no = go->opening == REFUSED && is_refusal(go->refusal.code);
+    if (no || fiber_cancelled()) {
+        if (no)
             *st = go->refusal;
         chat_go_drop(go);
         return false;
     }
     *out = go;
     return true;
+}
+
+/* What the asker can do something about. A model that broke is an answer that failed. */
+static bool is_refusal(enum status_code code)
+{
+    return code == STATUS_NOT_FOUND || code == STATUS_INVALID || code == STATUS_TOO_LARGE ||
+           code == STATUS_RATE_LIMITED || code == STATUS_UNAVAILABLE;
 }
 
 void chat_go_keep(struct chat_go *go)

@@ -92,7 +92,8 @@ void chat_live_release(struct chat_live *live)
         return;
     WEIR_ASSERT(live->followers == NULL);
     (void)pthread_mutex_destroy(&live->lock);
-    explicit_bzero(live->bytes, live->bytes_used);
+    if (live->bytes != NULL)
+        explicit_bzero(live->bytes, live->bytes_used);
     free(live->bytes);
     free(live->places);
     free(live->id);

@@ -195,11 +195,9 @@ void relay_call_settle(struct relay_call *call, enum relay_ending ending,
     call->settled = true;
     if (call->admitted) {
         call->admitted = false;
-        if (ending == RELAY_ENDING_UPSTREAM || ending == RELAY_ENDING_TIMEOUT)
-            relay_target_failed(call->model->target, TEXT("the last answer broke off"));
-        else if (ending == RELAY_ENDING_LEFT || ending == RELAY_ENDING_STOPPED)
+        if (ending == RELAY_ENDING_LEFT || ending == RELAY_ENDING_STOPPED)
             relay_target_left(call->model->target);
-        else
+        else /* it was there and answered, whatever became of the answer */
             relay_target_succeeded(call->model->target);
     }
     if (call->worker->options.metrics == NULL)
@@ -347,13 +345,16 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
         call->admitted = true;
         if (attempt(call, options, body, &again, &after_ms, st))
             return true;
+        /* Only what says that nobody is there counts for the breaker: an answer that is bad may be
+         * one request's doing, and must not shut the door on everybody else's. */
+        bool absent = call->response == NULL &&
+                      (st->code == STATUS_UNAVAILABLE || st->code == STATUS_TIMEOUT);
         http_response_close(call->response);
         call->response = NULL;
         call->admitted = false;
         if (st->code == STATUS_CANCELLED || st->code == STATUS_LIMIT)
             relay_target_left(call->model->target);
-        else if (st->code == STATUS_UPSTREAM || st->code == STATUS_UNAVAILABLE ||
-                 st->code == STATUS_TIMEOUT)
+        else if (absent)
             relay_target_failed(call->model->target, status_text(st));
         else
             relay_target_succeeded(call->model->target);

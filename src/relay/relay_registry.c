@@ -230,8 +230,10 @@ static struct relay_target *upstream_target(struct relay_registry *registry,
                                              authorization, false);
     if (!opened)
         relay_target_set_phase(target, RELAY_PHASE_FAILED, -1, status_text(&st));
-    explicit_bzero((char *)(uintptr_t)plain.at, plain.len);
-    explicit_bzero((char *)(uintptr_t)authorization.at, authorization.len);
+    if (plain.len > 0) {
+        explicit_bzero((char *)(uintptr_t)plain.at, plain.len);
+        explicit_bzero((char *)(uintptr_t)authorization.at, authorization.len);
+    }
     return target;
 }
 

@@ -50,7 +50,7 @@ int64_t relay_target_context(const struct relay_target *target); /* 0: not known
 
 /* Before a call. Fails: STATUS_UNAVAILABLE with retry_after_ms while the breaker is open. */
 MUST_CHECK bool relay_target_admit(struct relay_target *target, struct status *st);
-/* After it: whether the target did its part. Each admit needs one of these two. */
+/* After it: whether anybody was there. Each admit needs one of these three. */
 void relay_target_succeeded(struct relay_target *target);
 void relay_target_failed(struct relay_target *target, struct text reason);
 void relay_target_left(struct relay_target *target); /* neither: the client went away */
