@@ -85,11 +85,16 @@ static void growing(void **state)
     AUTO(arena) struct arena *arena = arena_open(MIB);
     struct text_buf buf = text_buf_in(arena, 100000);
     check_text(text_buf_text(&buf), "");
+    char *between[100];
     for (int i = 0; i < 9999; i++) {
         text_buf_addf(&buf, "%05d,", i);
-        if (i % 100 == 0)
-            (void)arena_alloc(arena, 10); /* ends growth in place */
+        if (i % 100 == 0) { /* ends growth in place */
+            between[i / 100] = arena_alloc(arena, 10);
+            memset(between[i / 100], 'b', 10);
+        }
     }
+    for (size_t i = 0; i < ARRAY_LEN(between); i++)
+        assert_memory_equal(between[i], "bbbbbbbbbb", 10); /* nobody grew over it */
     assert_int_equal(buf.len, 59994);
     assert_false(buf.cut);
     for (int i = 0; i < 9999; i++) {

@@ -172,7 +172,7 @@ static const struct {
      "--stream-max: must be a duration such as 250ms, 5s, 15min, 12h or 30d, between 1s and 1d"},
     {"--stream-max=2d", "",
      "--stream-max: must be a duration such as 250ms, 5s, 15min, 12h or 30d, between 1s and 1d"},
-    {"--stream-max=99999999999999d", "",
+    {"--stream-max=213503982335d", "",
      "--stream-max: must be a duration such as 250ms, 5s, 15min, 12h or 30d, between 1s and 1d"},
     {"--body-max=1KiB", "",
      "--body-max: must be a size such as 32KiB, 8MiB or 1GiB, between 4KiB and 256MiB"},

@@ -1,5 +1,6 @@
 #include "log.h"
 #include "check.h"
+#include "json.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 static int saved_stderr, reader;
+static char buffer[8192]; /* the line that was read last, whole */
 
 static int capture_start(void **state)
 {
@@ -32,7 +34,6 @@ static int capture_end(void **state)
 /* What was logged since the last call, less the time in front. */
 static const char *logged(void)
 {
-    static char buffer[8192];
     ssize_t got = read(reader, buffer, sizeof(buffer) - 1);
     buffer[got < 0 ? 0 : got] = '\0';
     char *time = strstr(buffer, "20");
@@ -110,6 +111,8 @@ static void long_lines(void **state)
         assert_true(strlen(line) < 4096);
         assert_non_null(strstr(line, "a"));
         assert_null(strstr(line, "\"c\":"));
+        struct status st;
+        assert_int_equal(json_check(text_of(buffer), NULL, &st), format == LOG_FORMAT_JSON);
         assert_non_null(
             strstr(line, format == LOG_FORMAT_JSON ? ",\"cut\":true}\n" : " cut=true\n"));
     }

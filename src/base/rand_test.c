@@ -30,11 +30,11 @@ static void below(void **state)
     assert_int_equal(rand_below(1), 0);
     for (int i = 0; i < 100; i++)
         assert_true(rand_below(UINT64_MAX) < UINT64_MAX);
-    /* Just over 2^63: nearly every second draw is drawn again, and each half comes as often. */
-    int high = 0;
-    for (int i = 0; i < 4000; i++)
-        high += rand_below((UINT64_C(1) << 63) + 1) >= UINT64_C(1) << 62;
-    assert_in_range(high, 1700, 2300);
+    /* Three quarters of 2^64: without drawing again the lowest third would come half of the time. */
+    int low = 0;
+    for (int i = 0; i < 6000; i++)
+        low += rand_below(UINT64_C(3) << 62) < UINT64_C(1) << 62;
+    assert_in_range(low, 1700, 2300);
 }
 
 int main(void)
