@@ -96,13 +96,15 @@ static bool answer_whole(struct http_request *req, struct http_reply *reply,
     /* Settled before the last byte goes out: a client that has its answer is counted. */
     relay_call_settle(call, RELAY_ENDING_FINISHED, &chunk.usage);
     add_timing(reply, req, call, &chunk.timings);
+    body = relay_chunk_renamed(&chunk, body, relay_call_model(call), req->arena);
     return http_reply_send(reply, 200, TEXT("application/json"), body, st);
 }
 
 static bool answer_stream(struct http_request *req, struct http_reply *reply,
                           struct relay_call *call, bool include_usage, struct status *st)
 {
-    AUTO(relay_stream) struct relay_stream *stream = relay_stream_new(!include_usage);
+    AUTO(relay_stream) struct relay_stream *stream =
+        relay_stream_new(relay_call_model(call), !include_usage);
     enum relay_stream_state state = RELAY_STREAM_OPEN;
     struct text piece, out = TEXT("");
     add_timing(reply, req, call, NULL);

@@ -19,7 +19,8 @@ enum {
     STREAM_MAX_MS = 15 * 60 * 1000,
     LOCAL_WAIT_MS = 60000,
     LOCAL_POLL_MS = 20,
-    RETRY_MS = 100,           /* doubled each time, and half of it by chance */
+    LOCAL_RETRY_MS = 150,
+    RETRY_MS = 200,           /* before the second time, half of it by chance */
     RETRY_AFTER_MS_MAX = 2000, /* a longer Retry-After is the client's to wait for */
     ERROR_BODY_BYTES_MAX = 64 * 1024,
     BODY_BYTES_MAX = 32 * 1024 * 1024,
@@ -360,8 +361,11 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
             relay_target_succeeded(call->model->target);
         if (!again || call->retries == RELAY_RETRIES_MAX)
             return false;
-        int64_t pause_ms = (int64_t)RETRY_MS << call->retries;
+        /* The first time at once: a connection of the pool may just have been closed. */
+        int64_t pause_ms = (int64_t)RETRY_MS * call->retries;
         pause_ms = pause_ms / 2 + (int64_t)rand_below((uint64_t)pause_ms / 2 + 1);
+        if (call->model->local && pause_ms < LOCAL_RETRY_MS) /* until its end is noticed */
+            pause_ms = LOCAL_RETRY_MS;
         call->retries++;
         if (!loop_sleep(clock_deadline_ms(after_ms > pause_ms ? after_ms : pause_ms), st))
             return false;
@@ -394,6 +398,7 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
         .target = local ? TEXT("/v1/chat/completions") : TEXT("/chat/completions"),
         .headers = {headers, count},
         .body = body,
+        .no_resend = true, /* deliver() makes it again, and counts */
         .connect_ms = CONNECT_MS,
         .first_byte_ms = local            ? FIRST_BYTE_LOCAL_MS
                          : request->stream ? FIRST_BYTE_MS
@@ -468,10 +473,11 @@ static bool refused(struct relay_call *call, const struct relay_call_options *op
         st->retry_after_ms = *after_ms > 0 ? *after_ms : 1000;
         return false;
     case 502:
+        *again = true;
+        return status_fail(st, STATUS_UPSTREAM, "the upstream answered with 502");
     case 503:
-    case 504:
     case 529:
-        *again = http_status != 504 && *after_ms <= RETRY_AFTER_MS_MAX;
+        *again = !call->model->local && *after_ms <= RETRY_AFTER_MS_MAX;
         (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' is not available now (%d)",
                           TEXT_ARG(call->model->id), http_status);
         st->retry_after_ms = *after_ms > 0 ? *after_ms : 2000;

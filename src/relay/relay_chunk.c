@@ -28,6 +28,8 @@ bool relay_chunk_read(struct text data, struct relay_chunk *out, struct status *
             continue;
         if (text_equal(name, TEXT("choices")) && value.kind == RELAY_JSON_ARRAY) {
             chunk.choices = value;
+        } else if (text_equal(name, TEXT("model")) && value.kind == RELAY_JSON_STRING) {
+            chunk.model = value;
         } else if (text_equal(name, TEXT("usage"))) {
             read_usage(value, &chunk.usage);
         } else if (text_equal(name, TEXT("timings"))) {
@@ -57,6 +59,20 @@ void relay_chunk_delta(const struct relay_chunk *chunk, struct arena *arena, str
     *finish_reason = text_member(choice, TEXT("finish_reason"), arena);
     if (relay_json_member(choice, TEXT("delta"), &delta))
         *content = text_member(delta, TEXT("content"), arena);
+}
+
+struct text relay_chunk_renamed(const struct relay_chunk *chunk, struct text data,
+                                struct text model, struct arena *arena)
+{
+    struct text was = chunk->model.raw; /* with its quotes */
+    if (was.at == NULL || (was.len == model.len + 2 &&
+                           text_equal(text_take(text_skip(was, 1), model.len), model)))
+        return data;
+    struct text_buf buf = text_buf_in(arena, data.len + 6 * model.len + 2);
+    text_buf_add(&buf, text_take(data, (size_t)(was.at - data.at)));
+    text_buf_add_json(&buf, model);
+    text_buf_add(&buf, text_skip(data, (size_t)(was.at - data.at) + was.len));
+    return text_buf_text(&buf);
 }
 
 void relay_chunk_error(struct relay_json_value error, struct arena *arena, struct text *message,

@@ -28,6 +28,7 @@ struct relay_chunk {
     struct relay_usage usage;
     struct relay_timings timings;
     struct relay_json_value choices; /* raw.at NULL when there are none */
+    struct relay_json_value model;   /* the upstream's name of itself; raw.at NULL when absent */
     struct relay_json_value error;
 };
 
@@ -39,6 +40,11 @@ MUST_CHECK bool relay_chunk_read(struct text data, struct relay_chunk *out, stru
  * they were escaped. */
 void relay_chunk_delta(const struct relay_chunk *chunk, struct arena *arena, struct text *content,
                        struct text *finish_reason);
+
+/* `data` with the model's name in it as callers know it. The same bytes when it is that already, or
+ * when the chunk names no model; else in `arena`. */
+struct text relay_chunk_renamed(const struct relay_chunk *chunk, struct text data,
+                                struct text model, struct arena *arena);
 
 /* The message of an error body or event, `{"error":{"message":…}}` or `{"error":"…"}`, and its
  * param and code; "" where there is none. In `arena` where they were escaped. */

@@ -1,11 +1,13 @@
 #include "relay_stream.h"
 #include <stdlib.h>
 #include <string.h>
+#include "arena.h"
 #include "clock.h"
 #include "http_sse.h"
 
 struct relay_stream {
     struct http_sse_parser *parser;
+    struct text model;
     bool strip_usage;
     enum relay_stream_state state;
     struct relay_usage usage;
@@ -22,16 +24,20 @@ struct run {
     const char *from, *to;
 };
 
-static enum relay_stream_state take(struct relay_stream *stream, struct text data, bool *keep,
-                                    struct status *st);
+static enum relay_stream_state take(struct relay_stream *stream, struct text data,
+                                    struct relay_chunk *chunk, bool *keep, struct status *st);
+static bool is_named(const struct relay_stream *stream, const struct relay_chunk *chunk);
+static void add_event(struct relay_stream *stream, const struct relay_chunk *chunk,
+                      struct text data);
 static void add(struct relay_stream *stream, struct text text);
 static void flush(struct relay_stream *stream, struct run *run);
 
-struct relay_stream *relay_stream_new(bool strip_usage)
+struct relay_stream *relay_stream_new(struct text model, bool strip_usage)
 {
     struct relay_stream *stream = calloc(1, sizeof(*stream));
     WEIR_ASSERT(stream != NULL);
     stream->parser = http_sse_parser_new();
+    stream->model = model;
     stream->strip_usage = strip_usage;
     stream->timings = (struct relay_timings){-1, -1, -1};
     return stream;
@@ -64,31 +70,25 @@ enum relay_stream_state relay_stream_feed(struct relay_stream *stream, struct te
             stream->state = RELAY_STREAM_FAILED;
             break;
         }
+        struct relay_chunk chunk;
         bool keep = true;
-        stream->state = take(stream, event.data, &keep, st);
+        stream->state = take(stream, event.data, &chunk, &keep, st);
         if (stream->state == RELAY_STREAM_FAILED || !keep)
             continue;
-        /* "data: …\n\n" and not a byte more, all of it in this piece? */
+        /* "data: …\n\n" and not a byte more, all of it in this piece, under the right name? */
         bool as_is = event.data.at == before + 6 && memcmp(before, "data: ", 6) == 0 &&
                      piece.at == event.data.at + event.data.len + 2 &&
-                     memcmp(piece.at - 2, "\n\n", 2) == 0;
+                     memcmp(piece.at - 2, "\n\n", 2) == 0 && is_named(stream, &chunk);
         if (as_is) {
             if (run.to != before) {
                 flush(stream, &run);
                 run.from = before;
             }
             run.to = piece.at;
-            continue;
+        } else {
+            flush(stream, &run);
+            add_event(stream, &chunk, event.data);
         }
-        flush(stream, &run);
-        add(stream, TEXT("data: "));
-        for (struct text rest = event.data, line; text_split(&rest, '\n', &line);) {
-            add(stream, line);
-            add(stream, TEXT("\n"));
-            if (rest.at != NULL && rest.len > 0)
-                add(stream, TEXT("data: "));
-        }
-        add(stream, TEXT("\n"));
     }
     if (stream->len == 0) {
         if (run.from != NULL)
@@ -121,10 +121,11 @@ int64_t relay_stream_first_us(const struct relay_stream *stream)
 }
 
 /* Reads one chunk; `*keep` becomes false when the client is not to see it. */
-static enum relay_stream_state take(struct relay_stream *stream, struct text data, bool *keep,
-                                    struct status *st)
+static enum relay_stream_state take(struct relay_stream *stream, struct text data,
+                                    struct relay_chunk *out, bool *keep, struct status *st)
 {
     struct relay_chunk chunk;
+    *out = (struct relay_chunk){.done = false};
     if (data.len == 0) { /* an event without data means nothing in this dialect */
         *keep = false;
         return RELAY_STREAM_OPEN;
@@ -133,6 +134,7 @@ static enum relay_stream_state take(struct relay_stream *stream, struct text dat
         (void)status_wrap(st, "the upstream sent a chunk that is broken");
         return RELAY_STREAM_FAILED;
     }
+    *out = chunk;
     if (chunk.done)
         return RELAY_STREAM_DONE;
     if (chunk.is_error) {
@@ -150,6 +152,30 @@ static enum relay_stream_state take(struct relay_stream *stream, struct text dat
             stream->first_us = clock_mono_us();
     }
     return RELAY_STREAM_OPEN;
+}
+
+/* Whether the chunk has the public name, or none. */
+static bool is_named(const struct relay_stream *stream, const struct relay_chunk *chunk)
+{
+    struct text name = chunk->model.raw;
+    return name.at == NULL || (name.len == stream->model.len + 2 &&
+                               memcmp(name.at + 1, stream->model.at, stream->model.len) == 0);
+}
+
+/* An event written anew: one line for each line of its data. */
+static void add_event(struct relay_stream *stream, const struct relay_chunk *chunk,
+                      struct text data)
+{
+    AUTO(arena) struct arena *arena = is_named(stream, chunk) ? NULL : arena_open(4 * MIB);
+    struct text rest = data, line;
+    if (arena != NULL)
+        rest = relay_chunk_renamed(chunk, data, stream->model, arena);
+    while (text_split(&rest, '\n', &line)) {
+        add(stream, TEXT("data: "));
+        add(stream, line);
+        add(stream, TEXT("\n"));
+    }
+    add(stream, TEXT("\n"));
 }
 
 static void flush(struct relay_stream *stream, struct run *run)

@@ -1,7 +1,7 @@
 /* relay_stream: an upstream's event stream on its way to a client. What goes out is always valid
  * Server-Sent Events of whole chunks, whatever came in: an event that is already written as we
  * would is passed on as the same bytes; others (CRLF, comments, several data lines, a chunk in
- * pieces) are written anew. Each chunk is read once, for its usage. The chunk that only has usage is
+ * pieces, another name of the model) are written anew. Each chunk is read once, for its usage. The chunk that only has usage is
  * left out unless the client asked for it. A stream that breaks ends in an error event, never in
  * [DONE].
  * One fiber at a time; nothing here waits. Memory: the part of an event that is still to come (at
@@ -20,7 +20,8 @@ enum relay_stream_state {
     RELAY_STREAM_FAILED, /* no valid chunk, or the upstream said that it broke */
 };
 
-struct relay_stream *relay_stream_new(bool strip_usage);
+/* `model`: its public name, which stands in every chunk that goes out; it outlives the stream. */
+struct relay_stream *relay_stream_new(struct text model, bool strip_usage);
 void relay_stream_free(struct relay_stream *stream);
 AUTO_DEFINE(relay_stream, relay_stream_free)
 

@@ -147,7 +147,10 @@ class FaultUpstream:
         if not request.get("stream"):
             answer = {**common, "object": "chat.completion", "usage": usage, "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": "".join(words)}, "finish_reason": "stop"}]}
-            return await self._send(reader, writer, order, json.dumps(answer).encode(), "application/json")
+            body = json.dumps(answer).encode()
+            size = -(-len(body) // order.words) if order.interval_ms else len(body)
+            pieces = [body[i : i + size] for i in range(0, len(body), size)]
+            return await self._send(reader, writer, order, pieces, "application/json")
         common["object"] = "chat.completion.chunk"
         pieces = [self._chunk(common, {"role": "assistant", "content": ""})]
         pieces += [self._chunk(common, {"content": word}) for word in words]
