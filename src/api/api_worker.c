@@ -1,7 +1,7 @@
 /* One worker: a thread that listens, serves, and sees its requests off when the service ends. The
  * first one also runs what a process needs once: the supervisor of local models, the look-out for
- * changed rows, account housekeeping, the control socket and the metrics page. It is the last to go,
- * so that local models answer until every request has ended. */
+ * changed rows, account housekeeping, the control socket and the metrics page. It is the last to
+ * go, so that local models answer until every request has ended. */
 #include <signal.h>
 #include <stdio.h>
 #include "api_internal.h"
@@ -104,8 +104,7 @@ static bool set_up(struct api_worker *worker, struct relay_local **local, struct
                                                         .tls = api->client_tls,
                                                         .stream_max_ms = api->options.stream_max_ms,
                                                     });
-    return listen_all(worker, st) &&
-           (worker->index != 0 || start_background(worker, local, st));
+    return listen_all(worker, st) && (worker->index != 0 || start_background(worker, local, st));
 }
 
 static bool listen_all(struct api_worker *worker, struct status *st)
@@ -121,10 +120,9 @@ static bool listen_all(struct api_worker *worker, struct status *st)
         struct api_listener kind = {.loopback = net_address_is_loopback(&address)};
         uint16_t port = worker->index == 0 ? address.port : api->ports[i];
         if (!listen_on(worker, options->listen[i], port, &kind, st))
-            return status_wrap(st, "could not listen on %.*s", TEXT_ARG(options->listen[i]));
+            return false;
         if (worker->index == 0)
-            api->ports[i] =
-                http_server_port(worker->listeners[worker->listeners_count - 1].server);
+            api->ports[i] = http_server_port(worker->listeners[worker->listeners_count - 1].server);
     }
     if (worker->index != 0)
         return true;
@@ -133,8 +131,7 @@ static bool listen_all(struct api_worker *worker, struct status *st)
         struct api_listener kind = {.metrics = true};
         if (!net_address_parse(options->metrics_listen, &address, st) ||
             !listen_on(worker, options->metrics_listen, address.port, &kind, st))
-            return status_wrap(st, "could not listen on %.*s for metrics",
-                               TEXT_ARG(options->metrics_listen));
+            return status_wrap(st, "metrics");
     }
     if (options->control_path.len > 0) {
         char path[NET_UNIX_PATH_BYTES_MAX + 8];
