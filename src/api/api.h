@@ -64,6 +64,8 @@ struct api_options {
     /* Models. */
     bool supervise;         /* `weir up`: run a weir-infer child for each local model */
     struct text infer_path; /* the program weir-infer */
+    /* What is wrong with a model's file, looked at before it is run; NULL: nobody looks. */
+    bool (*model_check)(const char *path, struct status *st);
     struct api_model_seed models[API_SEEDS_MAX];
     size_t models_count;
     struct api_upstream_seed upstreams[API_SEEDS_MAX];

@@ -180,6 +180,7 @@ static bool start_background(struct api_worker *worker, struct relay_local **loc
         struct relay_local_options options = {
             .registry = api->registry,
             .infer_path = api->options.infer_path,
+            .model_check = api->options.model_check,
             .run_folder = arena_format(arena, "%.*s/run", TEXT_ARG(api->options.data_folder)),
         };
         if (!relay_local_open(worker->loop, &options, local, st) ||

@@ -35,6 +35,7 @@ static void say(struct doctor *doctor, enum verdict verdict, const char *what, c
                 ...) PRINTF_LIKE(4, 5);
 static void check_data_folder(struct doctor *doctor);
 static void check_server(struct doctor *doctor);
+static void check_running_models(struct doctor *doctor, struct cli_session *session);
 static void check_disk(struct doctor *doctor);
 static void check_secrets(struct doctor *doctor);
 static void check_database(struct doctor *doctor);
@@ -136,6 +137,26 @@ static void check_server(struct doctor *doctor)
             continue;
         struct text name = cli_member(check, "name"), why = cli_member(check, "why");
         say(doctor, VERDICT_NOTE, "server", "%.*s: %.*s", TEXT_ARG(name), TEXT_ARG(why));
+    }
+    check_running_models(doctor, session);
+}
+
+/* The server knows models that no setting names. Before the set-up nobody may ask for them. */
+static void check_running_models(struct doctor *doctor, struct cli_session *session)
+{
+    struct status st;
+    json_t *answer = NULL;
+    if (!cli_call(session, doctor->cli, "GET", TEXT("/api/models"), NULL, &answer, &st))
+        return;
+    const json_t *rows = json_object_get(answer, "data");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i), *state = json_object_get(row, "state");
+        struct text id = cli_member(row, "id"), phase = cli_member(state, "phase");
+        if (text_equal(phase, TEXT("failed")))
+            say(doctor, VERDICT_FAIL, "model", "%.*s: %.*s", TEXT_ARG(id),
+                TEXT_ARG(cli_member(state, "reason")));
+        else
+            say(doctor, VERDICT_OK, "model", "%.*s is %.*s", TEXT_ARG(id), TEXT_ARG(phase));
     }
 }
 
@@ -288,7 +309,7 @@ static void check_tls(struct doctor *doctor, const struct api_options *options)
 static void check_models(struct doctor *doctor, const struct api_options *options)
 {
     bool local = false;
-    if (options->models_count == 0)
+    if (options->models_count == 0 && !doctor->running)
         say(doctor, VERDICT_NOTE, "models",
             "none is configured: set WEIR_MODEL to a GGUF file, or "
             "add one in the web app");

@@ -6,6 +6,7 @@
 #include "api.h"
 #include "arena.h"
 #include "cli_internal.h"
+#include "infer_gguf.h"
 
 static bool add_models(struct cli *cli, struct api_options *options, struct status *st);
 static bool add_model_section(struct cli *cli, const struct config_section *section,
@@ -36,6 +37,7 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         .public_url = config_text(config, "public_url"),
         .behind_tls_proxy = config_bool(config, "behind_tls_proxy"),
         .infer_path = cli_infer_program(cli),
+        .model_check = infer_gguf_check,
         .upstream_ca = config_text(config, "upstream_ca"),
         .stream_max_ms = config_ms(config, "stream_max"),
         .drain_max_ms = config_ms(config, "drain_max"),

@@ -16,15 +16,15 @@
 #include "relay_json.h"
 
 enum {
-    LOOK_MS = 100,          /* how soon a change of the models is acted on */
-    POLL_MS = 50,           /* how often a loading child is asked */
-    POLL_READY_MS = 5000,   /* a ready one */
-    ANSWER_MS = 5000,       /* for its answer */
-    STOP_MS = 5000,         /* from SIGTERM to SIGKILL */
-    PAUSE_MS_MIN = 250,     /* before the second start in a row */
+    LOOK_MS = 100,        /* how soon a change of the models is acted on */
+    POLL_MS = 50,         /* how often a loading child is asked */
+    POLL_READY_MS = 5000, /* a ready one */
+    ANSWER_MS = 5000,     /* for its answer */
+    STOP_MS = 5000,       /* from SIGTERM to SIGKILL */
+    PAUSE_MS_MIN = 250,   /* before the second start in a row */
     PAUSE_MS_MAX = 30000,
-    STEADY_MS = 30000,      /* ready for so long: the next failure is the first again */
-    FAILED_AFTER = 3,       /* starts in a row without becoming ready */
+    STEADY_MS = 30000, /* ready for so long: the next failure is the first again */
+    FAILED_AFTER = 3,  /* starts in a row without becoming ready */
     CHILDREN_MAX = 64,
 };
 
@@ -47,6 +47,7 @@ struct relay_local {
     struct relay_registry *registry;
     struct http_client *client;
     char *infer_path, *run_folder;
+    bool (*model_check)(const char *path, struct status *st);
     struct slot *slots[CHILDREN_MAX];
     size_t slots_count;
 };
@@ -55,6 +56,8 @@ static void match(struct relay_local *local, const struct relay_snapshot *models
 static bool slot_start(struct relay_local *local, const struct relay_model *model);
 static void slot_free(struct slot *slot);
 static void slot_run(void *arg);
+static bool check_model(const struct slot *slot, struct status *st);
+static void check_work(void *check);
 static bool run_once(struct slot *slot, struct text *why, char *memory, size_t size);
 static bool start_child(struct slot *slot, struct child **out, struct status *st);
 static bool write_token(struct slot *slot, const char *path, struct status *st);
@@ -68,6 +71,7 @@ bool relay_local_open(struct loop *loop, const struct relay_local_options *optio
     WEIR_ASSERT(local != NULL);
     local->loop = loop;
     local->registry = options->registry;
+    local->model_check = options->model_check;
     local->infer_path = strndup(options->infer_path.at, options->infer_path.len);
     local->run_folder = strndup(options->run_folder.at, options->run_folder.len);
     WEIR_ASSERT(local->infer_path != NULL && local->run_folder != NULL);
@@ -191,10 +195,10 @@ static void slot_run(void *arg)
         LOG_ERROR("a local model has ended and is started again", LOG_CSTR("model", slot->id),
                   LOG_TEXT("why", why), LOG_INT("failures", slot->failures));
         relay_target_set_phase(
-            slot->target,
-            slot->failures >= FAILED_AFTER ? RELAY_PHASE_FAILED : RELAY_PHASE_LOADING, -1, why);
+            slot->target, slot->failures >= FAILED_AFTER ? RELAY_PHASE_FAILED : RELAY_PHASE_LOADING,
+            -1, why);
         int doubled = slot->failures - 2;
-        int64_t pause_ms = doubled < 0 ? 0
+        int64_t pause_ms = doubled < 0   ? 0
                            : doubled > 7 ? PAUSE_MS_MAX
                                          : (int64_t)PAUSE_MS_MIN << doubled;
         if (pause_ms > PAUSE_MS_MAX)
@@ -252,10 +256,10 @@ static bool start_child(struct slot *slot, struct child **out, struct status *st
     AUTO(arena) struct arena *arena = arena_open(64 * KIB);
     struct text url = relay_target_url(slot->target);
     const char *listen = arena_cstr(arena, arena_format(arena, "--listen=%.*s", TEXT_ARG(url)));
-    const char *token_path = arena_cstr(
-        arena, arena_format(arena, "%.*s.token",
-                            TEXT_ARG(text_skip(text_take(url, url.len - strlen(".sock")),
-                                               strlen("unix:")))));
+    const char *token_path =
+        arena_cstr(arena, arena_format(arena, "%.*s.token",
+                                       TEXT_ARG(text_skip(text_take(url, url.len - strlen(".sock")),
+                                                          strlen("unix:")))));
     const char *argv[8] = {slot->local->infer_path};
     size_t count = 1;
     argv[count++] = arena_format(arena, "--model=%s", slot->path).at;
@@ -263,15 +267,40 @@ static bool start_child(struct slot *slot, struct child **out, struct status *st
     argv[count++] = listen;
     argv[count++] = arena_format(arena, "--token-file=%s", token_path).at;
     if (slot->context_tokens > 0)
-        argv[count++] =
-            arena_format(arena, "--context=%lld", (long long)slot->context_tokens).at;
+        argv[count++] = arena_format(arena, "--context=%lld", (long long)slot->context_tokens).at;
     argv[count] = NULL;
     if (access(slot->path, R_OK) != 0)
         return status_fail_errno(st, errno, "could not read %s", slot->path);
-    return write_token(slot, token_path, st) &&
-           child_start(slot->local->loop,
-                       &(struct child_options){.argv = argv, .inherit = {-1, -1, -1, -1}, .quiet = true},
-                       out, st);
+    return check_model(slot, st) && write_token(slot, token_path, st) &&
+           child_start(
+               slot->local->loop,
+               &(struct child_options){.argv = argv, .inherit = {-1, -1, -1, -1}, .quiet = true},
+               out, st);
+}
+
+struct model_check {
+    const struct slot *slot;
+    struct status st;
+    bool good;
+};
+
+/* A file that is broken is said to be so here, in one sentence, instead of by a child's end. */
+static bool check_model(const struct slot *slot, struct status *st)
+{
+    struct model_check check = {.slot = slot};
+    if (slot->local->model_check == NULL)
+        return true;
+    if (!offload(check_work, &check, st))
+        return false;
+    if (!check.good)
+        *st = check.st;
+    return check.good;
+}
+
+static void check_work(void *arg)
+{
+    struct model_check *check = arg;
+    check->good = check->slot->local->model_check(check->slot->path, &check->st);
 }
 
 static bool write_token(struct slot *slot, const char *path, struct status *st)

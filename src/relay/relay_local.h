@@ -23,6 +23,9 @@ struct relay_local_options {
     struct relay_registry *registry;
     struct text infer_path; /* the program weir-infer */
     struct text run_folder; /* made with mode 0700; the same as the registry's */
+    /* Says before a start what is wrong with the file of a model; NULL: nobody looks. Called on
+     * a thread of the pool. */
+    bool (*model_check)(const char *path, struct status *st);
 };
 /* Fails: STATUS_SYSTEM when the folder cannot be made. */
 MUST_CHECK bool relay_local_open(struct loop *loop, const struct relay_local_options *options,
