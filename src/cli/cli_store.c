@@ -24,8 +24,8 @@ bool cli_data_folder(struct cli *cli, struct status *st)
         return status_wrap(st, "the data folder %s can not be made", path);
     if (access(path, R_OK | W_OK | X_OK) != 0)
         return status_fail_errno(st, errno,
-                                 "the data folder %s can not be written: give it to this user, or "
-                                 "set WEIR_DATA to another one",
+                                 "the data folder %s can not be written (give it to this user, or "
+                                 "set WEIR_DATA to another one)",
                                  path);
     return true;
 }
