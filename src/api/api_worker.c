@@ -223,7 +223,6 @@ static void drain_all(struct api_worker *worker)
     struct drain drains[ARRAY_LEN(worker->listeners)] = {0};
     size_t count = 0;
     int64_t deadline_us = clock_deadline_ms(api->options.drain_max_ms);
-    chat_drain(api->chat, worker->loop, deadline_us);
     for (size_t i = 0; i < worker->listeners_count; i++) {
         struct drain *drain = &drains[count];
         *drain = (struct drain){
@@ -243,8 +242,7 @@ static void drain_all(struct api_worker *worker)
             if (cut && !drains[i].ended)
                 fiber_cancel(drains[i].fiber);
         }
-        if (cut)
-            chat_drain(api->chat, worker->loop, 0);
+        chat_drain(api->chat, worker->loop, cut ? 0 : deadline_us);
         if (left == 0 && chat_running(api->chat, worker->loop) == 0)
             break;
         if (!notify_wait(worker->stop, clock_deadline_ms(OTHERS_POLL_MS), &st) &&

@@ -39,6 +39,7 @@ static int run(struct cli *cli, bool supervise)
     sigset_t signals = signals_of_ours();
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads made from now on have it so */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file over a limit is an error like a full disk */
     if (!cli_store_open(cli, &store, &st))
         return cli_fail(&st);
     bool good = cli_api_options(cli, &store, &options, &st);

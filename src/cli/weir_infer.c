@@ -143,7 +143,7 @@ static int run(struct program *p)
 {
     struct status st = {0};
     p->exit_code = EXIT_BROKEN;
-    if (!loop_open(&(struct loop_options){.name = "front", .cpu = -1}, &p->loop, &st))
+    if (!loop_open(&(struct loop_options){.name = "weir-infer", .cpu = -1}, &p->loop, &st))
         return fail(EXIT_BROKEN, &st);
     if (!fiber_start(p->loop, "main", main_fiber, p, &st))
         return fail(EXIT_BROKEN, &st);
