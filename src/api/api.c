@@ -40,8 +40,7 @@ bool api_open(const struct api_options *options, struct api **out, struct status
     (void)pthread_mutex_init(&api->lock, NULL);
     (void)pthread_cond_init(&api->started, NULL);
     api->account = options->account;
-    struct text run_folder =
-        arena_format(arena, "%.*s/run", TEXT_ARG(api->options.data_folder));
+    struct text run_folder = arena_format(arena, "%.*s/run", TEXT_ARG(api->options.data_folder));
     api->registry = relay_registry_open(&(struct relay_registry_options){
         .store = {options->db, options->vault, options->plain_anywhere},
         .run_folder = run_folder,
@@ -265,7 +264,7 @@ static bool seed(struct api *api, struct status *st)
             .local = local,
             .path = model->path,
             .upstream_id = model->upstream,
-            .upstream_model = local                          ? TEXT("")
+            .upstream_model = local                           ? TEXT("")
                               : model->upstream_model.len > 0 ? model->upstream_model
                                                               : model->id,
             .context_tokens = model->context_tokens,
@@ -308,17 +307,16 @@ static void make_metrics(struct api *api)
         arena_alloc_array(api->arena, api_routes_count + 1, sizeof(*api->route_metrics));
     for (size_t i = 0; i <= api_routes_count; i++)
         for (size_t c = 0; c < ARRAY_LEN(classes); c++) {
-            struct text route = i == api_routes_count
-                                    ? TEXT("other")
-                                    : arena_format(api->arena, "%s %s", api_routes[i].method,
-                                                   api_routes[i].path);
+            struct text route =
+                i == api_routes_count
+                    ? TEXT("other")
+                    : arena_format(api->arena, "%s %s", api_routes[i].method, api_routes[i].path);
             const struct text values[] = {route, text_of(classes[c])};
             api->route_metrics[i][c] = metric_series(api->requests, values);
         }
     metrics_gauge_from(metrics, "weir_http_connections_open", "HTTP connections open now",
                        connections_open, api);
-    api->database_health =
-        health_check_new(api->options.observe->health, TEXT("database"), true);
+    api->database_health = health_check_new(api->options.observe->health, TEXT("database"), true);
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
@@ -353,8 +351,8 @@ static void make_url(struct api *api)
         (void)snprintf(api->url, sizeof(api->url), "%.*s", TEXT_ARG(options->public_url));
         return;
     }
-    if (options->listen_count == 0 ||
-        !net_address_parse(options->listen[0], &address, &ignored) || address.is_unix)
+    if (options->listen_count == 0 || !net_address_parse(options->listen[0], &address, &ignored) ||
+        address.is_unix)
         return;
     bool any = text_equal(address.host, TEXT("0.0.0.0")) || text_equal(address.host, TEXT("::"));
     struct text host = any ? TEXT("localhost") : address.host;

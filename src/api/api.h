@@ -54,11 +54,13 @@ struct api_options {
     struct text metrics_listen; /* empty: none */
     struct text control_path;   /* the control socket; empty: none */
     struct text tls_certificate, tls_key, tls_client_ca; /* files; empty: plain */
-    struct text public_url;     /* what people open; empty: from the first listener */
-    bool behind_tls_proxy;      /* cookies are Secure although we listen in plain */
-    struct text hosts[API_ORIGINS_MAX]; /* names that Host may have besides addresses and localhost */
+    struct text public_url; /* what people open; empty: from the first listener */
+    bool behind_tls_proxy;  /* cookies are Secure although we listen in plain */
+    struct text
+        hosts[API_ORIGINS_MAX]; /* names that Host may have besides addresses and localhost */
     size_t hosts_count;
-    struct text cors_origins[API_ORIGINS_MAX]; /* may call /v1 from a page, with a key; "*" for all */
+    struct text
+        cors_origins[API_ORIGINS_MAX]; /* may call /v1 from a page, with a key; "*" for all */
     size_t cors_origins_count;
 
     /* Models. */
@@ -77,9 +79,9 @@ struct api_options {
     int64_t drain_max_ms;  /* WEIR_DRAIN_MAX: 30 s */
     size_t body_bytes_max; /* of /v1/chat/completions: 8 MiB */
     size_t connections_max;
-    int64_t threads_max;  /* conversations of one person: 10,000 */
-    int64_t messages_max; /* of one conversation: 2,000 */
-    int64_t runs_max;     /* of one person at a time: 4 */
+    int64_t threads_max;     /* conversations of one person: 10,000 */
+    int64_t messages_max;    /* of one conversation: 2,000 */
+    int64_t runs_max;        /* of one person at a time: 4 */
     size_t answer_bytes_max; /* of one run: 1 MiB */
 };
 

@@ -1,5 +1,5 @@
-/* Who calls, and from where. Names of other machines in Host are refused on loopback, so that a page
- * of the open web whose name was bound anew to 127.0.0.1 reaches nothing; requests that change
+/* Who calls, and from where. Names of other machines in Host are refused on loopback, so that a
+ * page of the open web whose name was bound anew to 127.0.0.1 reaches nothing; requests that change
  * something must come from our own pages. */
 #include <string.h>
 #include "account_key.h"

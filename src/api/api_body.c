@@ -43,7 +43,8 @@ bool api_body_read(struct http_request *req, const struct api_field *fields, siz
     }
     if (check.root.kind != RELAY_JSON_OBJECT)
         return api_fail(req, st, API_PROBLEM_INVALID_INPUT, NULL,
-                        "the body must be an object, not %s", relay_json_kind_name(check.root.kind));
+                        "the body must be an object, not %s",
+                        relay_json_kind_name(check.root.kind));
     return api_body_object(req, check.root, "", fields, count, values, st);
 }
 

@@ -19,9 +19,9 @@
 struct http_request;
 
 enum api_field_kind {
-    API_FIELD_TEXT,   /* min and max in characters */
-    API_FIELD_NAME,   /* the same, without the white space at both ends, and no control characters */
-    API_FIELD_INT,    /* min and max of the number */
+    API_FIELD_TEXT, /* min and max in characters */
+    API_FIELD_NAME, /* the same, without the white space at both ends, and no control characters */
+    API_FIELD_INT,  /* min and max of the number */
     API_FIELD_NUMBER, /* the same */
     API_FIELD_BOOL,
     API_FIELD_OBJECT, /* `raw` only */
@@ -60,9 +60,9 @@ MUST_CHECK bool api_body_object(struct http_request *req, struct relay_json_valu
 
 /* How a list is asked for: ?limit= and ?cursor=. A cursor is "<sort key>.<id>", opaque outside. */
 struct api_page {
-    int64_t limit;         /* 1 to 100 */
-    int64_t after_key;     /* the sort key (a time in us) of the last row seen, when after_id is set */
-    struct text after_id;  /* "" for the first page */
+    int64_t limit;     /* 1 to 100 */
+    int64_t after_key; /* the sort key (a time in us) of the last row seen, when after_id is set */
+    struct text after_id; /* "" for the first page */
 };
 /* Fails: STATUS_INVALID with the field. */
 MUST_CHECK bool api_page_read(struct http_request *req, struct api_page *out, struct status *st);

@@ -54,8 +54,8 @@ void api_chat_write_thread(struct api_json *json, const char *name,
     api_json_close(json, '}');
 }
 
-bool api_chat_parameters(struct http_request *req, struct relay_json_value object,
-                         struct text *out, struct status *st)
+bool api_chat_parameters(struct http_request *req, struct relay_json_value object, struct text *out,
+                         struct status *st)
 {
     static const struct api_field fields[] = {
         {"temperature", API_FIELD_NUMBER, API_FIELD_NULLABLE, 0, 2},

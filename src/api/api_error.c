@@ -21,8 +21,7 @@ static const struct problem {
     [API_PROBLEM_WRONG_CREDENTIALS] = {"wrong-credentials", 401, STATUS_UNAUTHENTICATED,
                                        "Wrong address or password"},
     [API_PROBLEM_FORBIDDEN] = {"forbidden", 403, STATUS_FORBIDDEN, "Not allowed"},
-    [API_PROBLEM_CROSS_SITE] = {"cross-site", 403, STATUS_FORBIDDEN,
-                                "Request from another site"},
+    [API_PROBLEM_CROSS_SITE] = {"cross-site", 403, STATUS_FORBIDDEN, "Request from another site"},
     [API_PROBLEM_SETUP_DONE] = {"setup-done", 403, STATUS_FORBIDDEN, "Already set up"},
     [API_PROBLEM_WRONG_SETUP_TOKEN] = {"wrong-setup-token", 403, STATUS_FORBIDDEN,
                                        "Wrong set-up link"},
@@ -34,8 +33,7 @@ static const struct problem {
     [API_PROBLEM_IN_USE] = {"in-use", 409, STATUS_CONFLICT, "In use"},
     [API_PROBLEM_MANAGED] = {"managed", 409, STATUS_CONFLICT, "Managed by the configuration"},
     [API_PROBLEM_TOO_LARGE] = {"too-large", 413, STATUS_TOO_LARGE, "Too large"},
-    [API_PROBLEM_WRONG_MEDIA_TYPE] = {"wrong-media-type", 415, STATUS_INVALID,
-                                      "Wrong media type"},
+    [API_PROBLEM_WRONG_MEDIA_TYPE] = {"wrong-media-type", 415, STATUS_INVALID, "Wrong media type"},
     [API_PROBLEM_THROTTLED] = {"throttled", 429, STATUS_RATE_LIMITED, "Too many requests"},
     [API_PROBLEM_INTERNAL] = {"internal", 500, STATUS_INTERNAL, "Something went wrong here"},
     [API_PROBLEM_UPSTREAM_FAILED] = {"upstream-failed", 502, STATUS_UPSTREAM,
@@ -59,10 +57,8 @@ static const struct meaning {
     [STATUS_FORBIDDEN] = {API_PROBLEM_FORBIDDEN, 403, "invalid_request_error", "forbidden"},
     [STATUS_NOT_FOUND] = {API_PROBLEM_NOT_FOUND, 404, "invalid_request_error", "not_found"},
     [STATUS_CONFLICT] = {API_PROBLEM_CONFLICT, 409, "invalid_request_error", NULL},
-    [STATUS_TOO_LARGE] = {API_PROBLEM_TOO_LARGE, 413, "invalid_request_error",
-                          "request_too_large"},
-    [STATUS_RATE_LIMITED] = {API_PROBLEM_THROTTLED, 429, "rate_limit_error",
-                             "rate_limit_exceeded"},
+    [STATUS_TOO_LARGE] = {API_PROBLEM_TOO_LARGE, 413, "invalid_request_error", "request_too_large"},
+    [STATUS_RATE_LIMITED] = {API_PROBLEM_THROTTLED, 429, "rate_limit_error", "rate_limit_exceeded"},
     [STATUS_NO_MONEY] = {API_PROBLEM_FORBIDDEN, 402, "insufficient_quota", "insufficient_quota"},
     [STATUS_UNAVAILABLE] = {API_PROBLEM_UNAVAILABLE, 503, "server_error", "unavailable"},
     [STATUS_UPSTREAM] = {API_PROBLEM_UPSTREAM_FAILED, 502, "server_error", "upstream_error"},
@@ -144,9 +140,8 @@ void api_error_send(struct http_request *req, struct http_reply *reply, const st
         if (http_status == 401)
             http_reply_header(reply, TEXT("WWW-Authenticate"), TEXT("Bearer"));
     } else {
-        enum api_problem problem = request->problem == API_PROBLEM_NONE
-                                       ? meanings[st->code].problem
-                                       : request->problem;
+        enum api_problem problem =
+            request->problem == API_PROBLEM_NONE ? meanings[st->code].problem : request->problem;
         http_status = problems[problem].http;
         body = api_error_problem_json(req->arena, st, problem, req->request_id);
         type = TEXT("application/problem+json");
@@ -209,7 +204,8 @@ struct text api_error_v1_json(struct arena *arena, const struct status *st, cons
     return api_json_done(&json);
 }
 
-/* What of a status people may see. A text of ours can quote what a client sent, so it is checked. */
+/* What of a status people may see. A text of ours can quote what a client sent, so it is checked.
+ */
 static struct text shown(const struct status *st)
 {
     if (st->code == STATUS_INTERNAL || st->code == STATUS_SYSTEM)

@@ -1,5 +1,5 @@
-/* api_handlers: the handlers that the route table names, one file per resource. Each answers through
- * `reply`, or fails with what dispatch turns into the error body of the path's dialect.
+/* api_handlers: the handlers that the route table names, one file per resource. Each answers
+ * through `reply`, or fails with what dispatch turns into the error body of the path's dialect.
  * Every one of them may wait. */
 #pragma once
 #include "http_reply.h"

@@ -23,8 +23,8 @@ bool api_readyz_get(struct http_request *req, struct http_reply *reply, struct s
     struct text_buf buf = text_buf_in(req->arena, 64 * KIB);
     bool ready = health_ready(api->options.observe->health, &buf);
     http_reply_header(reply, TEXT("Cache-Control"), TEXT("no-store"));
-    return http_reply_send(reply, ready ? 200 : 503, TEXT("application/json"),
-                           text_buf_text(&buf), st);
+    return http_reply_send(reply, ready ? 200 : 503, TEXT("application/json"), text_buf_text(&buf),
+                           st);
 }
 
 bool api_metrics_get(struct http_request *req, struct http_reply *reply, struct status *st)

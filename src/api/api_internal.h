@@ -62,8 +62,8 @@ struct api {
 
     struct api_worker *workers;
     int workers_count;
-    _Atomic int state;         /* enum api_state */
-    _Atomic int workers_alive; /* the first one sees the others off */
+    _Atomic int state;                 /* enum api_state */
+    _Atomic int workers_alive;         /* the first one sees the others off */
     uint16_t ports[API_ADDRESSES_MAX]; /* as bound, by the first worker */
     char url[256];
     struct health_check *database_health;

@@ -25,10 +25,11 @@ struct api_json api_json_in(struct arena *arena);
 void api_json_open(struct api_json *json, const char *name, char bracket); /* '{' or '[' */
 void api_json_close(struct api_json *json, char bracket);
 void api_json_text(struct api_json *json, const char *name, struct text value);
-void api_json_text_or_null(struct api_json *json, const char *name, struct text value); /* "" is null */
+void api_json_text_or_null(struct api_json *json, const char *name,
+                           struct text value); /* "" is null */
 void api_json_int(struct api_json *json, const char *name, int64_t value);
 void api_json_int_or_null(struct api_json *json, const char *name, int64_t value); /* 0 is null */
-void api_json_number(struct api_json *json, const char *name, double value); /* NaN is null */
+void api_json_number(struct api_json *json, const char *name, double value);       /* NaN is null */
 void api_json_bool(struct api_json *json, const char *name, bool value);
 void api_json_null(struct api_json *json, const char *name);
 void api_json_raw(struct api_json *json, const char *name, struct text value); /* JSON already */

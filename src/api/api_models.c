@@ -15,8 +15,7 @@ static void write_model(struct api_json *json, const struct relay_model *model, 
 bool api_models_list(struct http_request *req, struct http_reply *reply, struct status *st)
 {
     bool owner = api_caller_of(req)->owner;
-    const struct relay_snapshot *models =
-        relay_worker_models(api_request_of(req)->worker->relay);
+    const struct relay_snapshot *models = relay_worker_models(api_request_of(req)->worker->relay);
     struct api_json json = api_json_in(req->arena);
     api_json_list_open(&json);
     for (size_t i = 0; i < models->models_count; i++)
@@ -75,8 +74,8 @@ bool api_models_update(struct http_request *req, struct http_reply *reply, struc
     if (!api_body_read(req, fields, COUNT, values, st))
         return false;
     if (!relay_store_model_change(store, id, values[NAME].present ? &values[NAME].text : NULL,
-                                  values[ENABLED].present ? &values[ENABLED].yes : NULL,
-                                  req->arena, &row, st))
+                                  values[ENABLED].present ? &values[ENABLED].yes : NULL, req->arena,
+                                  &row, st))
         return fail_store(req, st);
     return refresh(req, st) && send_model(req, reply, id, 200, st);
 }
@@ -122,8 +121,8 @@ static void write_model(struct api_json *json, const struct relay_model *model, 
     enum relay_phase phase = relay_target_phase(model->target, &percent, reason);
     if (!model->usable)
         phase = RELAY_PHASE_STOPPED;
-    int64_t context = model->context_tokens > 0 ? model->context_tokens
-                                                : relay_target_context(model->target);
+    int64_t context =
+        model->context_tokens > 0 ? model->context_tokens : relay_target_context(model->target);
     api_json_open(json, NULL, '{');
     api_json_text(json, "id", model->id);
     api_json_text(json, "name", model->name);

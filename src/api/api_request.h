@@ -82,9 +82,9 @@ struct api_request {
     struct api_worker *worker;
     const struct api_route *route;
     struct api_caller caller;
-    bool control;             /* came over the control socket */
-    enum api_problem problem; /* set by api_fail */
-    const char *error_code;   /* for the dialect of /v1; NULL: from the status code */
+    bool control;              /* came over the control socket */
+    enum api_problem problem;  /* set by api_fail */
+    const char *error_code;    /* for the dialect of /v1; NULL: from the status code */
     struct text server_timing; /* parts that a handler adds to Server-Timing */
 };
 

@@ -12,8 +12,7 @@ enum { HEARTBEAT_MS = 10000 };
 static const int64_t after_max = INT64_C(9007199254740991); /* 2^53 - 1 */
 
 static bool read_after(struct http_request *req, int64_t *after, struct status *st);
-static bool send_event(struct http_reply *reply, const struct chat_event *event,
-                       struct status *st);
+static bool send_event(struct http_reply *reply, const struct chat_event *event, struct status *st);
 
 bool api_runs_events(struct http_request *req, struct http_reply *reply, struct status *st)
 {
@@ -60,8 +59,7 @@ static bool read_after(struct http_request *req, int64_t *after, struct status *
     return true;
 }
 
-static bool send_event(struct http_reply *reply, const struct chat_event *event,
-                       struct status *st)
+static bool send_event(struct http_reply *reply, const struct chat_event *event, struct status *st)
 {
     char id[24];
     struct text_out out = text_out_over(id, sizeof(id));

@@ -5,7 +5,8 @@
 #include "http_reply.h"
 #include "http_request.h"
 
-/* Gives the browser the token: HttpOnly, SameSite=Lax, and over TLS Secure with the name __Host-. */
+/* Gives the browser the token: HttpOnly, SameSite=Lax, and over TLS Secure with the name __Host-.
+ */
 void api_session_cookie_set(const struct http_request *req, struct http_reply *reply,
                             const struct account_token *token);
 void api_session_cookie_clear(const struct http_request *req, struct http_reply *reply);

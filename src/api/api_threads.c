@@ -17,8 +17,7 @@ static const struct api_field thread_fields[FIELDS] = {
 };
 
 static bool read_change(struct http_request *req, size_t fields, struct api_value *values,
-                        struct text *parameters, struct chat_thread_change *out,
-                        struct status *st);
+                        struct text *parameters, struct chat_thread_change *out, struct status *st);
 static bool send_thread(struct http_request *req, struct http_reply *reply, int http_status,
                         const struct chat_thread *thread, bool with_messages, struct status *st);
 static bool fail_run(struct http_request *req, const struct status *st);
@@ -138,8 +137,7 @@ bool api_runs_start(struct http_request *req, struct http_reply *reply, struct s
 
 /* The first `fields` of the table, as what is to be set. */
 static bool read_change(struct http_request *req, size_t fields, struct api_value *values,
-                        struct text *parameters, struct chat_thread_change *out,
-                        struct status *st)
+                        struct text *parameters, struct chat_thread_change *out, struct status *st)
 {
     for (size_t i = fields; i < FIELDS; i++)
         values[i] = (struct api_value){.present = false};

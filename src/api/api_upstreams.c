@@ -17,8 +17,7 @@ static void write_upstream(struct api_json *json, const struct relay_upstream *u
 
 bool api_upstreams_list(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    const struct relay_snapshot *models =
-        relay_worker_models(api_request_of(req)->worker->relay);
+    const struct relay_snapshot *models = relay_worker_models(api_request_of(req)->worker->relay);
     struct api_json json = api_json_in(req->arena);
     api_json_list_open(&json);
     for (size_t i = 0; i < models->upstreams_count; i++)
@@ -97,8 +96,7 @@ bool api_upstreams_models(struct http_request *req, struct http_reply *reply, st
         return false;
     if (!relay_probe_models(api_request_of(req)->worker->relay, upstream->target, req->arena, &ids,
                             &count, st)) /* waits */
-        return st->code == STATUS_CANCELLED ? false
-                                            : api_fail_as(req, API_PROBLEM_UPSTREAM_FAILED);
+        return st->code == STATUS_CANCELLED ? false : api_fail_as(req, API_PROBLEM_UPSTREAM_FAILED);
     struct api_json json = api_json_in(req->arena);
     api_json_list_open(&json);
     for (size_t i = 0; i < count; i++) {

@@ -103,8 +103,8 @@ static bool answer_whole(struct http_request *req, struct http_reply *reply,
 static bool answer_stream(struct http_request *req, struct http_reply *reply,
                           struct relay_call *call, bool include_usage, struct status *st)
 {
-    AUTO(relay_stream) struct relay_stream *stream =
-        relay_stream_new(relay_call_model(call), !include_usage);
+    AUTO(relay_stream)
+    struct relay_stream *stream = relay_stream_new(relay_call_model(call), !include_usage);
     enum relay_stream_state state = RELAY_STREAM_OPEN;
     struct text piece, out = TEXT("");
     add_timing(reply, req, call, NULL);
@@ -142,8 +142,8 @@ static bool end_broken(struct http_request *req, struct http_reply *reply, struc
         return false;
     }
     struct text json = api_error_v1_json(req->arena, why, NULL);
-    struct text event = arena_format(req->arena, "%.*sdata: %.*s\n\n", TEXT_ARG(last),
-                                     TEXT_ARG(json));
+    struct text event =
+        arena_format(req->arena, "%.*sdata: %.*s\n\n", TEXT_ARG(last), TEXT_ARG(json));
     return http_reply_end_with(reply, event, st);
 }
 

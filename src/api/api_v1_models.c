@@ -16,8 +16,7 @@ static void write_model(struct api_json *json, const struct relay_model *model)
 
 bool api_v1_models_list(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    const struct relay_snapshot *models =
-        relay_worker_models(api_request_of(req)->worker->relay);
+    const struct relay_snapshot *models = relay_worker_models(api_request_of(req)->worker->relay);
     struct api_json json = api_json_in(req->arena);
     api_json_open(&json, NULL, '{');
     api_json_text(&json, "object", TEXT("list"));

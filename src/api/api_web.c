@@ -1,6 +1,7 @@
 /* The web app: the files that the web build made, embedded in the program. index.html is answered
  * for every path that is no asset, with the base of the pages and a fresh nonce filled in; a path
- * that looks like an asset and is none is 404, so that an old page never takes HTML for a script. */
+ * that looks like an asset and is none is 404, so that an old page never takes HTML for a script.
+ */
 #include "api_internal.h"
 #include <stdio.h>
 #include <stdlib.h>

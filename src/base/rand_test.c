@@ -30,7 +30,8 @@ static void below(void **state)
     assert_int_equal(rand_below(1), 0);
     for (int i = 0; i < 100; i++)
         assert_true(rand_below(UINT64_MAX) < UINT64_MAX);
-    /* Three quarters of 2^64: without drawing again the lowest third would come half of the time. */
+    /* Three quarters of 2^64: without drawing again the lowest third would come half of the time.
+     */
     int low = 0;
     for (int i = 0; i < 6000; i++)
         low += rand_below(UINT64_C(3) << 62) < UINT64_C(1) << 62;

@@ -11,9 +11,9 @@ struct chat_follow {
     struct chat *chat;
     struct chat_person person;
     struct text run_id;
-    struct chat_live *live; /* NULL: the rows */
-    int64_t seq;            /* of the last event given out */
-    struct arena *piece;    /* of what was given out last */
+    struct chat_live *live;    /* NULL: the rows */
+    int64_t seq;               /* of the last event given out */
+    struct arena *piece;       /* of what was given out last */
     struct chat_event *events; /* rows read ahead, in `piece` */
     size_t events_count, events_used;
 };

@@ -1,7 +1,7 @@
 /* Two fibers for one run. The writer calls the model and adds events as text comes. The keeper
  * stores them every second, moves the heartbeat on, and learns whether somebody wants the run to
- * stop. Whoever follows sees an event as soon as it was added; only the last one is stored first, so
- * that no replica can ever tell another end. */
+ * stop. Whoever follows sees an event as soon as it was added; only the last one is stored first,
+ * so that no replica can ever tell another end. */
 #include "chat_go.h"
 #include <stdlib.h>
 #include <string.h>
@@ -73,8 +73,8 @@ bool chat_go_start(struct chat *chat, struct relay_worker *worker, struct chat_p
     go->worker = worker;
     go->loop = loop_current();
     go->arena = arena;
-    go->person = (struct chat_person){arena_text(arena, person.org_id),
-                                      arena_text(arena, person.user_id)};
+    go->person =
+        (struct chat_person){arena_text(arena, person.org_id), arena_text(arena, person.user_id)};
     go->row = (struct chat_run_row){
         .org_id = go->person.org_id,
         .user_id = go->person.user_id,
@@ -286,8 +286,8 @@ static void keep_run(void *arg)
         if (!due && chat_live_last(go->live) == go->stored)
             continue;
         fiber_shield(); /* what was stored must be known */
-        bool stored = chat_store_progress(go->chat, go->person, &go->row, go->live, &go->stored,
-                                          &stop, &st);
+        bool stored =
+            chat_store_progress(go->chat, go->person, &go->row, go->live, &go->stored, &stop, &st);
         fiber_unshield();
         if (stored) {
             beat_us = clock_mono_us();
@@ -317,7 +317,7 @@ static void end_run(struct chat_go *go, bool ok, const struct status *why)
         outcome.finish_reason = TEXT("stopped");
     } else if (ok) {
         outcome.status = TEXT("complete");
-        outcome.finish_reason = go->too_long                 ? TEXT("length")
+        outcome.finish_reason = go->too_long                ? TEXT("length")
                                 : go->finish_reason.len > 0 ? go->finish_reason
                                                             : TEXT("stop");
     } else {
@@ -332,8 +332,8 @@ static void end_run(struct chat_go *go, bool ok, const struct status *why)
     outcome.done = outcome.error.len > 0 ? outcome.error
                                          : arena_format(arena, "{\"finish_reason\":\"%.*s\"}",
                                                         TEXT_ARG(outcome.finish_reason));
-    for (int tries = 1; !chat_store_end(go->chat, go->person, &go->row, go->live, go->stored,
-                                        &outcome, &st);
+    for (int tries = 1;
+         !chat_store_end(go->chat, go->person, &go->row, go->live, go->stored, &outcome, &st);
          tries++) {
         if (tries == END_TRIES) { /* another replica, or we after a start, will find it dead */
             LOG_ERROR("could not store the end of a run", LOG_TEXT("run", go->row.id),

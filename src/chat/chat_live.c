@@ -141,8 +141,7 @@ int64_t chat_live_add(struct chat_live *live, enum chat_event_kind kind, struct 
     }
     if (data.len > 0)
         memcpy(live->bytes + live->bytes_used, data.at, data.len);
-    live->places[live->places_count++] =
-        (struct place){kind, (uint32_t)data.len, live->bytes_used};
+    live->places[live->places_count++] = (struct place){kind, (uint32_t)data.len, live->bytes_used};
     live->bytes_used += data.len;
     if (kind == CHAT_EVENT_DELTA)
         live->text_bytes += data.len;

@@ -1,5 +1,5 @@
-/* chat_live: a run of this process while it goes on: its events in memory, for the fiber that writes
- * them, the one that stores them, and any number of followers on any worker.
+/* chat_live: a run of this process while it goes on: its events in memory, for the fiber that
+ * writes them, the one that stores them, and any number of followers on any worker.
  *
  * Shared between workers (with those that DESIGN.md, section 4, names): one lock for the list of
  * runs, one for each run. Nothing here waits but chat_live_wait. A run is counted: the list, its
@@ -31,11 +31,7 @@ struct chat_event {
     struct text data; /* the plain text of deltas; else JSON */
 };
 
-enum chat_live_stop {
-    CHAT_LIVE_STOP_NONE,
-    CHAT_LIVE_STOP_PERSON,
-    CHAT_LIVE_STOP_SHUTDOWN
-};
+enum chat_live_stop { CHAT_LIVE_STOP_NONE, CHAT_LIVE_STOP_PERSON, CHAT_LIVE_STOP_SHUTDOWN };
 
 /* Makes a run of the calling loop and puts it in the list. Owns: the caller holds it. */
 struct chat_live *chat_live_new(struct chat *chat, struct chat_person person, struct text run_id);
@@ -50,7 +46,7 @@ struct text chat_live_id(const struct chat_live *live);
 
 /* Adds an event and wakes the followers. Returns its number. */
 int64_t chat_live_add(struct chat_live *live, enum chat_event_kind kind, struct text data);
-int64_t chat_live_last(struct chat_live *live); /* the number of the last event */
+int64_t chat_live_last(struct chat_live *live);      /* the number of the last event */
 size_t chat_live_text_bytes(struct chat_live *live); /* of all deltas */
 /* The text of all deltas. Owns: `arena`. */
 struct text chat_live_text(struct chat_live *live, struct arena *arena);

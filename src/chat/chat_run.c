@@ -21,8 +21,7 @@ struct plan {
 static bool check_place(const struct plan *plan, struct status *st);
 static void fill(struct plan *plan);
 static struct text request_json(const struct plan *plan);
-static void add_message(struct text_buf *json, bool *first, struct text role,
-                        struct text content);
+static void add_message(struct text_buf *json, bool *first, struct text role, struct text content);
 
 bool chat_run_start(struct chat *chat, struct relay_worker *worker, struct chat_person person,
                     const struct chat_run_options *options, struct arena *arena,
@@ -89,8 +88,9 @@ static bool check_place(const struct plan *plan, struct status *st)
                                  "parent_id is no message of this conversation");
     bool parent_is_user = parent != NULL && text_equal(parent->role, TEXT("user"));
     if (options->content == NULL && !parent_is_user)
-        return status_fail_field(st, STATUS_INVALID, "parent_id",
-                                 "parent_id must be a message of a person when there is no content");
+        return status_fail_field(
+            st, STATUS_INVALID, "parent_id",
+            "parent_id must be a message of a person when there is no content");
     if (options->content != NULL && parent_is_user)
         return status_fail_field(st, STATUS_INVALID, "parent_id",
                                  "parent_id must be an answer, or null for a first message");
@@ -148,8 +148,8 @@ static struct text request_json(const struct plan *plan)
     const struct chat_run_options *options = plan->options;
     const struct chat_message **path =
         ARENA_ARRAY(plan->arena, plan->count + 1, const struct chat_message *);
-    size_t count = chat_message_path(plan->messages, plan->count, options->parent_id, path,
-                                     plan->count);
+    size_t count =
+        chat_message_path(plan->messages, plan->count, options->parent_id, path, plan->count);
     struct text_buf json = text_buf_in(plan->arena, JSON_BYTES_MAX);
     bool first = true;
     text_buf_add(&json, TEXT("{\"model\":"));

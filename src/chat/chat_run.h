@@ -1,7 +1,7 @@
-/* chat_run: the writing of an answer. A run goes on in a fiber of its own, on the worker that started
- * it, whether or not anybody follows it; its events are stored every second, so that any replica can
- * show them, and a run whose owner has died is ended by another.
- * Waits: every function. */
+/* chat_run: the writing of an answer. A run goes on in a fiber of its own, on the worker that
+ * started it, whether or not anybody follows it; its events are stored every second, so that any
+ * replica can show them, and a run whose owner has died is ended by another. Waits: every function.
+ */
 #pragma once
 #include "arena.h"
 #include "chat.h"
@@ -30,9 +30,9 @@ struct chat_run {
 /* Stores the messages and starts the run. When it fails nothing was stored.
  * Owns: in `arena`.
  * Fails: STATUS_NOT_FOUND for the thread, or with the field "model"; STATUS_INVALID with the field
- * "parent_id", or what the model says of the request; STATUS_CONFLICT with the field "run" while the
- * thread has a run, or without one when there are too many messages; STATUS_UNAVAILABLE when the
- * model is not ready; STATUS_RATE_LIMITED when it is busy or the person has too many runs. */
+ * "parent_id", or what the model says of the request; STATUS_CONFLICT with the field "run" while
+ * the thread has a run, or without one when there are too many messages; STATUS_UNAVAILABLE when
+ * the model is not ready; STATUS_RATE_LIMITED when it is busy or the person has too many runs. */
 MUST_CHECK bool chat_run_start(struct chat *chat, struct relay_worker *worker,
                                struct chat_person person, const struct chat_run_options *options,
                                struct arena *arena, struct chat_run *out, struct status *st);
@@ -48,7 +48,8 @@ MUST_CHECK bool chat_follow_open(struct chat *chat, struct chat_person person, s
                                  int64_t after, struct arena *arena, struct chat_follow **out,
                                  bool *ended, struct status *st);
 /* Waits for the next event; after CHAT_EVENT_DONE or CHAT_EVENT_ERROR it must not be called again.
- * Owns: its data is valid until the next call. Fails: STATUS_TIMEOUT, and it may be called again. */
+ * Owns: its data is valid until the next call. Fails: STATUS_TIMEOUT, and it may be called again.
+ */
 MUST_CHECK bool chat_follow_next(struct chat_follow *follow, int64_t deadline_us,
                                  struct chat_event *out, struct status *st);
 void chat_follow_close(struct chat_follow *follow); /* NULL is fine */

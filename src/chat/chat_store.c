@@ -22,18 +22,16 @@ static const char progress_sql[] =
 static const char event_add_sql[] =
     "INSERT INTO run_event (org_id, run_id, seq_last, seq_first, kind, data) "
     "VALUES ($org, $1, $2, $3, $4, $5)";
-static const char message_text_sql[] =
-    "UPDATE message SET content = $3, status = 'running' "
-    "WHERE org_id = $org AND thread_id = $1 AND id = $2";
+static const char message_text_sql[] = "UPDATE message SET content = $3, status = 'running' "
+                                       "WHERE org_id = $org AND thread_id = $1 AND id = $2";
 static const char run_end_sql[] =
     "UPDATE run SET state = 'ended', last_seq = $3 WHERE org_id = $org AND user_id = $1 AND "
     "id = $2 AND state = 'active'";
 static const char message_end_sql[] =
     "UPDATE message SET content = $3, status = $4, usage = $5, finish_reason = $6, error = $7 "
     "WHERE org_id = $org AND thread_id = $1 AND id = $2";
-static const char thread_end_sql[] =
-    "UPDATE thread SET active_run_id = NULL, updated_us = $3 "
-    "WHERE org_id = $org AND id = $1 AND active_run_id = $2";
+static const char thread_end_sql[] = "UPDATE thread SET active_run_id = NULL, updated_us = $3 "
+                                     "WHERE org_id = $org AND id = $1 AND active_run_id = $2";
 static const char stop_sql[] = "UPDATE run SET stop = $3 WHERE org_id = $org AND user_id = $1 AND "
                                "id = $2 AND state = 'active'";
 static const char events_sql[] =
@@ -55,8 +53,7 @@ static struct text event_place(struct text run_id, int64_t seq, struct arena *ar
 static bool message_add(struct db_tx *tx, const struct vault_key *key, struct chat_person person,
                         struct text thread_id, const struct chat_message *message,
                         struct arena *arena, struct status *st);
-static struct text pack(const uint32_t *sizes, size_t count, struct text data,
-                        struct arena *arena);
+static struct text pack(const uint32_t *sizes, size_t count, struct text data, struct arena *arena);
 static bool unpack(struct chat_event *event, int64_t after, struct status *st);
 
 bool chat_store_start(struct chat *chat, struct chat_person person, const struct chat_run *run,
@@ -67,8 +64,7 @@ bool chat_store_start(struct chat *chat, struct chat_person person, const struct
     int64_t changed, now_us = run->answer.created_us;
     if (!chat_key(chat, person, &key, st))
         return false;
-    struct text title =
-        chat_seal(key, person, "thread", "title", thread->id, thread->title, arena);
+    struct text title = chat_seal(key, person, "thread", "title", thread->id, thread->title, arena);
     AUTO(db_tx) struct db_tx *tx = begin(chat, person, DB_WRITE);
     if (!db_exec(tx, &changed, st, active_sql, db_text(person.user_id), db_text(thread->id),
                  db_text(run->id), db_text(run->answer.id), db_text(thread->model),
@@ -126,9 +122,8 @@ bool chat_store_progress(struct chat *chat, struct chat_person person,
                                     db_text(row->message_id), chat_sealed_param(content))))
         return status_wrap(st, "could not store the progress of a run");
     /* More may have come since `last` was asked for: what is stored is what counts. */
-    if (upto != last &&
-        !db_query(tx, arena, &rows, st, progress_sql, db_text(person.user_id), db_text(row->id),
-                  db_int(upto), db_int(clock_wall_us())))
+    if (upto != last && !db_query(tx, arena, &rows, st, progress_sql, db_text(person.user_id),
+                                  db_text(row->id), db_int(upto), db_int(clock_wall_us())))
         return false;
     if (!db_commit(tx, st))
         return status_wrap(st, "could not store the progress of a run");
@@ -208,11 +203,11 @@ bool chat_store_events(struct chat *chat, struct chat_person person, struct text
         event->seq = db_row_int(row, 0);
         event->seq_first = db_row_int(row, 1);
         for (int k = 0; k < CHAT_EVENT_KIND_COUNT; k++)
-            if (text_equal(db_row_text(row, 2), text_of(chat_event_kind_name((enum chat_event_kind)k))))
+            if (text_equal(db_row_text(row, 2),
+                           text_of(chat_event_kind_name((enum chat_event_kind)k))))
                 event->kind = (enum chat_event_kind)k;
-        if (!chat_unseal(key, person, "run_event", "data",
-                         event_place(run_id, event->seq, arena), db_row_blob(row, 3), arena,
-                         &event->data, st) ||
+        if (!chat_unseal(key, person, "run_event", "data", event_place(run_id, event->seq, arena),
+                         db_row_blob(row, 3), arena, &event->data, st) ||
             (event->kind == CHAT_EVENT_DELTA && !unpack(event, seq, st)))
             return status_wrap(st, "could not read the events of run %.*s", TEXT_ARG(run_id));
     }

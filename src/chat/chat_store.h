@@ -20,8 +20,9 @@ MUST_CHECK bool chat_store_start(struct chat *chat, struct chat_person person,
 /* Fails: STATUS_NOT_FOUND. */
 MUST_CHECK bool chat_store_get(struct chat *chat, struct chat_person person, struct text run_id,
                                struct arena *arena, struct chat_run_row *out, struct status *st);
-/* Stores the events of `live` behind `*stored`, the text so far, and that the owner lives. `*stored`
- * becomes the last number. `*stop` says whether somebody wants it to stop (or deleted the thread). */
+/* Stores the events of `live` behind `*stored`, the text so far, and that the owner lives.
+ * `*stored` becomes the last number. `*stop` says whether somebody wants it to stop (or deleted the
+ * thread). */
 MUST_CHECK bool chat_store_progress(struct chat *chat, struct chat_person person,
                                     const struct chat_run_row *row, struct chat_live *live,
                                     int64_t *stored, bool *stop, struct status *st);

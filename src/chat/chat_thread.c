@@ -20,8 +20,7 @@ static const char search_sql[] =
     "SELECT id, title, updated_us FROM thread WHERE org_id = $org AND user_id = $1 "
     "AND (updated_us < $2 OR (updated_us = $2 AND id < $3)) AND title IS NOT NULL "
     "ORDER BY updated_us DESC, id DESC LIMIT $4";
-static const char count_sql[] =
-    "SELECT COUNT(*) FROM thread WHERE org_id = $org AND user_id = $1";
+static const char count_sql[] = "SELECT COUNT(*) FROM thread WHERE org_id = $org AND user_id = $1";
 static const char create_sql[] =
     "INSERT INTO thread (org_id, id, user_id, title, model, system_prompt, parameters, created_us, "
     "updated_us) VALUES ($org, $1, $2, $3, $4, $5, $6, $7, $7)";
@@ -41,8 +40,8 @@ struct opening {
     struct chat_person person;
     const struct db_rows *rows;
     struct arena *arena;
-    struct text query;       /* folded */
-    struct chat_thread *out; /* when rows are opened */
+    struct text query;        /* folded */
+    struct chat_thread *out;  /* when rows are opened */
     size_t *hits, hits_count; /* when titles are compared: numbers of rows */
     struct status st;
     bool ok;
@@ -79,10 +78,10 @@ bool chat_thread_create(struct chat *chat, struct chat_person person,
     if (!chat_key(chat, person, &key, st))
         return false;
     struct text title = chat_seal(key, person, "thread", "title", thread.id, thread.title, arena);
-    struct text prompt = chat_seal(key, person, "thread", "system_prompt", thread.id,
-                                   thread.system_prompt, arena);
-    AUTO(db_tx) struct db_tx *tx =
-        db_begin(chat->options.db, DB_SCOPE_ORG(person.org_id), DB_WRITE);
+    struct text prompt =
+        chat_seal(key, person, "thread", "system_prompt", thread.id, thread.system_prompt, arena);
+    AUTO(db_tx)
+    struct db_tx *tx = db_begin(chat->options.db, DB_SCOPE_ORG(person.org_id), DB_WRITE);
     struct db_row count;
     if (!db_one(tx, arena, &count, st, count_sql, db_text(person.user_id)))
         return status_wrap(st, "could not count threads");
@@ -90,9 +89,8 @@ bool chat_thread_create(struct chat *chat, struct chat_person person,
         return status_fail(st, STATUS_CONFLICT, "there are %lld conversations, the most allowed",
                            (long long)chat->options.threads_max);
     if (!db_exec(tx, NULL, st, create_sql, db_text(thread.id), db_text(person.user_id),
-                 chat_sealed_param(title), db_text_or_null(thread.model),
-                 chat_sealed_param(prompt), db_text(thread.parameters),
-                 db_int(thread.created_us)) ||
+                 chat_sealed_param(title), db_text_or_null(thread.model), chat_sealed_param(prompt),
+                 db_text(thread.parameters), db_int(thread.created_us)) ||
         !db_commit(tx, st))
         return status_wrap(st, "could not store a thread");
     *out = thread;
@@ -135,8 +133,8 @@ bool chat_thread_update(struct chat *chat, struct chat_person person, struct tex
     AUTO(vault_key) struct vault_key *key = NULL;
     if (!chat_key(chat, person, &key, st))
         return false;
-    AUTO(db_tx) struct db_tx *tx =
-        db_begin(chat->options.db, DB_SCOPE_ORG(person.org_id), DB_WRITE);
+    AUTO(db_tx)
+    struct db_tx *tx = db_begin(chat->options.db, DB_SCOPE_ORG(person.org_id), DB_WRITE);
     struct db_row row;
     struct chat_thread thread;
     if (!db_one(tx, arena, &row, st, get_sql, db_text(person.user_id), db_text(id)))
@@ -164,9 +162,9 @@ bool chat_thread_update(struct chat *chat, struct chat_person person, struct tex
     struct text prompt =
         chat_seal(key, person, "thread", "system_prompt", id, thread.system_prompt, arena);
     if (!db_exec(tx, NULL, st, update_sql, db_text(person.user_id), db_text(id),
-                 chat_sealed_param(title), db_text_or_null(thread.model),
-                 chat_sealed_param(prompt), db_text(thread.parameters),
-                 db_text_or_null(thread.leaf_id), db_int(thread.updated_us)) ||
+                 chat_sealed_param(title), db_text_or_null(thread.model), chat_sealed_param(prompt),
+                 db_text(thread.parameters), db_text_or_null(thread.leaf_id),
+                 db_int(thread.updated_us)) ||
         !db_commit(tx, st))
         return status_wrap(st, "could not change thread %.*s", TEXT_ARG(id));
     *out = thread;
@@ -177,8 +175,8 @@ bool chat_thread_delete(struct chat *chat, struct chat_person person, struct tex
                         struct status *st)
 {
     AUTO(arena) struct arena *arena = arena_open(256 * KIB);
-    AUTO(db_tx) struct db_tx *tx =
-        db_begin(chat->options.db, DB_SCOPE_ORG(person.org_id), DB_WRITE);
+    AUTO(db_tx)
+    struct db_tx *tx = db_begin(chat->options.db, DB_SCOPE_ORG(person.org_id), DB_WRITE);
     struct db_row row;
     int64_t changed;
     if (!db_one(tx, arena, &row, st, get_sql, db_text(person.user_id), db_text(id)))
@@ -231,9 +229,9 @@ static void match_rows(void *arg)
     for (size_t i = 0; i < opening->rows->count && opening->ok; i++) {
         const struct db_row *row = &opening->rows->row[i];
         struct text title;
-        opening->ok = chat_unseal(opening->key, opening->person, "thread", "title",
-                                  db_row_text(row, 0), db_row_blob(row, 1), opening->arena, &title,
-                                  &opening->st);
+        opening->ok =
+            chat_unseal(opening->key, opening->person, "thread", "title", db_row_text(row, 0),
+                        db_row_blob(row, 1), opening->arena, &title, &opening->st);
         if (!opening->ok)
             return;
         title = chat_title_fold(title, opening->arena);

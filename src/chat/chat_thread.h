@@ -8,8 +8,8 @@ struct chat_thread {
     struct text title; /* may be empty */
     struct text model; /* may be empty */
     struct text system_prompt;
-    struct text parameters; /* a JSON object */
-    struct text leaf_id;    /* may be empty */
+    struct text parameters;    /* a JSON object */
+    struct text leaf_id;       /* may be empty */
     struct text active_run_id; /* may be empty */
     int64_t created_us, updated_us;
 };

@@ -57,8 +57,7 @@ static size_t character(struct text text, uint32_t *code)
         *code = (at[0] & 0x0FU) << 12 | (at[1] & 0x3FU) << 6 | (at[2] & 0x3FU);
         return 3;
     }
-    *code = (at[0] & 0x07U) << 18 | (at[1] & 0x3FU) << 12 | (at[2] & 0x3FU) << 6 |
-            (at[3] & 0x3FU);
+    *code = (at[0] & 0x07U) << 18 | (at[1] & 0x3FU) << 12 | (at[2] & 0x3FU) << 6 | (at[3] & 0x3FU);
     return 4;
 }
 

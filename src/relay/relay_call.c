@@ -20,7 +20,7 @@ enum {
     LOCAL_WAIT_MS = 60000,
     LOCAL_POLL_MS = 20,
     LOCAL_RETRY_MS = 150,
-    RETRY_MS = 200,           /* before the second time, half of it by chance */
+    RETRY_MS = 200,            /* before the second time, half of it by chance */
     RETRY_AFTER_MS_MAX = 2000, /* a longer Retry-After is the client's to wait for */
     ERROR_BODY_BYTES_MAX = 64 * 1024,
     BODY_BYTES_MAX = 32 * 1024 * 1024,
@@ -129,8 +129,8 @@ bool relay_call_open(struct relay_worker *worker, const struct relay_call_option
     call->model = model;
     call->arena = options->arena;
     call->opened_us = clock_mono_us();
-    struct text body = relay_request_body(options->request, model->upstream_model, model->local,
-                                          options->arena);
+    struct text body =
+        relay_request_body(options->request, model->upstream_model, model->local, options->arena);
     if (!deliver(call, options, body, st)) {
         relay_call_settle(call,
                           st->code == STATUS_INVALID || st->code == STATUS_RATE_LIMITED ||
@@ -279,8 +279,7 @@ bool relay_call_origin(struct relay_worker *worker, struct relay_target *target,
         return status_wrap(st, "could not use the upstream's address");
     if (worker->origins_count == worker->origins_size) {
         worker->origins_size = worker->origins_size == 0 ? 8 : 2 * worker->origins_size;
-        worker->origins =
-            realloc(worker->origins, worker->origins_size * sizeof(*worker->origins));
+        worker->origins = realloc(worker->origins, worker->origins_size * sizeof(*worker->origins));
         WEIR_ASSERT(worker->origins != NULL);
     }
     worker->origins[worker->origins_count++] = (struct origin){relay_target_take(target), *out};
@@ -316,11 +315,10 @@ static bool wait_ready(struct relay_worker *worker, const struct relay_model *mo
         if (phase == RELAY_PHASE_READY || !model->local)
             return true;
         if (phase != RELAY_PHASE_LOADING || clock_mono_us() >= deadline_us) {
-            (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' is %s%s%s",
-                              TEXT_ARG(model->id),
-                              phase == RELAY_PHASE_LOADING ? "still loading"
-                                                           : relay_phase_name(phase),
-                              reason[0] == '\0' ? "" : ": ", reason);
+            (void)status_fail(
+                st, STATUS_UNAVAILABLE, "the model '%.*s' is %s%s%s", TEXT_ARG(model->id),
+                phase == RELAY_PHASE_LOADING ? "still loading" : relay_phase_name(phase),
+                reason[0] == '\0' ? "" : ": ", reason);
             st->retry_after_ms = 5000;
             return false;
         }
@@ -335,8 +333,7 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
                     struct text body, struct status *st)
 {
     struct relay_worker *worker = call->worker;
-    int64_t wait_until_us =
-        options->no_wait ? 0 : clock_deadline_ms(worker->options.local_wait_ms);
+    int64_t wait_until_us = options->no_wait ? 0 : clock_deadline_ms(worker->options.local_wait_ms);
     for (;;) {
         bool again = false;
         int64_t after_ms = 0;
@@ -400,7 +397,7 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
         .body = body,
         .no_resend = true, /* deliver() makes it again, and counts */
         .connect_ms = CONNECT_MS,
-        .first_byte_ms = local            ? FIRST_BYTE_LOCAL_MS
+        .first_byte_ms = local             ? FIRST_BYTE_LOCAL_MS
                          : request->stream ? FIRST_BYTE_MS
                                            : FIRST_BYTE_WHOLE_MS,
         .idle_ms = local ? IDLE_LOCAL_MS : IDLE_MS,
@@ -446,8 +443,7 @@ static bool refused(struct relay_call *call, const struct relay_call_options *op
         *st = ignored;
         return false;
     }
-    if (relay_json_check(body, &root, &ignored) &&
-        relay_json_member(root, TEXT("error"), &error))
+    if (relay_json_check(body, &root, &ignored) && relay_json_member(root, TEXT("error"), &error))
         relay_chunk_error(error, call->arena, &message, &param, &code);
     message = text_take(message, STATUS_TEXT_BYTES_MAX - 1);
     switch (http_status) {

@@ -44,7 +44,7 @@ const struct relay_snapshot *relay_worker_models(struct relay_worker *worker);
 
 struct relay_call_options {
     const struct relay_request *request;
-    struct text org_id;       /* the tenant, for a fair turn in the engine */
+    struct text org_id; /* the tenant, for a fair turn in the engine */
     struct text request_id;
     struct text trace_parent; /* empty: none */
     struct arena *arena;      /* outlives the call */
@@ -64,8 +64,7 @@ MUST_CHECK bool relay_call_open(struct relay_worker *worker,
                                 struct status *st);
 /* Whether the model could be called now: for refusing before anything is stored. Does not wait.
  * Fails: STATUS_NOT_FOUND; STATUS_UNAVAILABLE with the reason. */
-MUST_CHECK bool relay_call_check(struct relay_worker *worker, struct text model,
-                                 struct status *st);
+MUST_CHECK bool relay_call_check(struct relay_worker *worker, struct text model, struct status *st);
 
 /* The next piece of the body as it came; empty at the end. Valid until the next read.
  * Fails: STATUS_UPSTREAM, STATUS_TIMEOUT; fiber.h. */

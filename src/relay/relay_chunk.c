@@ -65,8 +65,8 @@ struct text relay_chunk_renamed(const struct relay_chunk *chunk, struct text dat
                                 struct text model, struct arena *arena)
 {
     struct text was = chunk->model.raw; /* with its quotes */
-    if (was.at == NULL || (was.len == model.len + 2 &&
-                           text_equal(text_take(text_skip(was, 1), model.len), model)))
+    if (was.at == NULL ||
+        (was.len == model.len + 2 && text_equal(text_take(text_skip(was, 1), model.len), model)))
         return data;
     struct text_buf buf = text_buf_in(arena, data.len + 6 * model.len + 2);
     text_buf_add(&buf, text_take(data, (size_t)(was.at - data.at)));

@@ -22,8 +22,8 @@ struct relay_timings {
 };
 
 struct relay_chunk {
-    bool done;    /* the last event, [DONE]: nothing else is set */
-    bool is_error; /* the upstream reports that it broke */
+    bool done;       /* the last event, [DONE]: nothing else is set */
+    bool is_error;   /* the upstream reports that it broke */
     bool bare_usage; /* has usage and no choices: the chunk that include_usage asks for */
     struct relay_usage usage;
     struct relay_timings timings;

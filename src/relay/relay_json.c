@@ -398,9 +398,10 @@ static bool report(const struct reader *in, struct status *st)
             column = 1;
         }
     }
-    return status_fail(st, STATUS_INVALID, "not valid JSON at line %zu, column %zu (byte %zu): "
-                       "expected %s%s", line, column, at, in->wrong,
-                       in->at == in->end ? ", found the end" : "");
+    return status_fail(st, STATUS_INVALID,
+                       "not valid JSON at line %zu, column %zu (byte %zu): "
+                       "expected %s%s",
+                       line, column, at, in->wrong, in->at == in->end ? ", found the end" : "");
 }
 
 static bool wrong(struct reader *in, const char *expected)

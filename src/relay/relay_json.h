@@ -41,7 +41,8 @@ struct relay_json_iter {
 };
 struct relay_json_iter relay_json_iter_of(struct relay_json_value container);
 /* False at the end. `name` is "" for an array's item; an escaped name comes decoded, unless it is
- * longer than RELAY_JSON_NAME_BYTES_MAX: then as it was written. It is valid until the next call. */
+ * longer than RELAY_JSON_NAME_BYTES_MAX: then as it was written. It is valid until the next call.
+ */
 bool relay_json_next(struct relay_json_iter *iter, struct text *name,
                      struct relay_json_value *value);
 /* The first member called `name`; false when there is none or `object` is no object. */

@@ -28,17 +28,15 @@ struct relay_metrics *relay_metrics_open(struct metrics *metrics)
                                    "Calls to models, by how they ended", by_ending, SERIES_MAX);
     relay->tokens = metrics_counter(metrics, "weir_relay_tokens_total",
                                     "Tokens that models reported", by_kind, SERIES_MAX);
-    relay->retries = metrics_counter(metrics, "weir_relay_retries_total",
-                                     "Calls made again before their first byte", by_model,
-                                     SERIES_MAX);
-    relay->first = metrics_histogram(metrics, "weir_relay_first_byte_seconds",
-                                     "From a request to the first byte of its answer", by_model,
-                                     SERIES_MAX, metric_bounds_latency_us,
-                                     metric_bounds_latency_count, 1e-6);
-    relay->duration = metrics_histogram(metrics, "weir_relay_duration_seconds",
-                                        "From a request to the last byte of its answer", by_model,
-                                        SERIES_MAX, metric_bounds_latency_us,
-                                        metric_bounds_latency_count, 1e-6);
+    relay->retries =
+        metrics_counter(metrics, "weir_relay_retries_total",
+                        "Calls made again before their first byte", by_model, SERIES_MAX);
+    relay->first = metrics_histogram(
+        metrics, "weir_relay_first_byte_seconds", "From a request to the first byte of its answer",
+        by_model, SERIES_MAX, metric_bounds_latency_us, metric_bounds_latency_count, 1e-6);
+    relay->duration = metrics_histogram(
+        metrics, "weir_relay_duration_seconds", "From a request to the last byte of its answer",
+        by_model, SERIES_MAX, metric_bounds_latency_us, metric_bounds_latency_count, 1e-6);
     return relay;
 }
 

@@ -170,8 +170,7 @@ static void snapshot_fill(struct relay_registry *registry, const struct snapshot
     struct relay_upstream *upstreams =
         ARENA_ARRAY(out->arena, rows->upstreams_count, struct relay_upstream);
     struct relay_model *models = ARENA_ARRAY(out->arena, rows->models_count, struct relay_model);
-    out->targets =
-        calloc(rows->upstreams_count + rows->models_count + 1, sizeof(*out->targets));
+    out->targets = calloc(rows->upstreams_count + rows->models_count + 1, sizeof(*out->targets));
     WEIR_ASSERT(out->targets != NULL);
     for (size_t i = 0; i < rows->upstreams_count; i++) {
         const struct relay_upstream_row *row = &rows->upstreams[i];
@@ -217,8 +216,8 @@ static struct relay_target *upstream_target(struct relay_registry *registry,
     struct status st = {0};
     struct text plain = TEXT(""), authorization = TEXT("");
     /* The sealed key is part of what it is: a new key makes a new target. */
-    struct text key = arena_format(out->arena, "upstream %.*s %.*s ", TEXT_ARG(row->id),
-                                   TEXT_ARG(row->base_url));
+    struct text key =
+        arena_format(out->arena, "upstream %.*s %.*s ", TEXT_ARG(row->id), TEXT_ARG(row->base_url));
     struct text_buf whole = text_buf_in(out->arena, 16 * KIB);
     text_buf_add(&whole, key);
     text_buf_add(&whole, row->api_key_sealed);
@@ -226,8 +225,8 @@ static struct relay_target *upstream_target(struct relay_registry *registry,
     bool opened = relay_store_open_key(&registry->store, row, scratch, &plain, &st);
     if (plain.len > 0)
         authorization = arena_format(scratch, "Bearer %.*s", TEXT_ARG(plain));
-    struct relay_target *target = target_get(before, out, text_buf_text(&whole), row->base_url,
-                                             authorization, false);
+    struct relay_target *target =
+        target_get(before, out, text_buf_text(&whole), row->base_url, authorization, false);
     if (!opened)
         relay_target_set_phase(target, RELAY_PHASE_FAILED, -1, status_text(&st));
     if (plain.len > 0) {
@@ -250,9 +249,9 @@ static struct relay_target *local_target(struct relay_registry *registry,
     struct text url = arena_format(out->arena, "unix:%s/m-%016llx.sock", registry->run_folder,
                                    (unsigned long long)hash);
     /* By it weir-infer knows its front. Drawn anew with each target, stored nowhere. */
-    struct text token = arena_format(out->arena, "Bearer %016llx%016llx",
-                                     (unsigned long long)rand_u64(),
-                                     (unsigned long long)rand_u64());
+    struct text token =
+        arena_format(out->arena, "Bearer %016llx%016llx", (unsigned long long)rand_u64(),
+                     (unsigned long long)rand_u64());
     struct relay_target *target = target_get(before, out, key, url, token, true);
     if (!row->enabled)
         relay_target_set_phase(target, RELAY_PHASE_STOPPED, -1, TEXT(""));

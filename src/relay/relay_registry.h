@@ -20,7 +20,7 @@ struct relay_model {
     struct text upstream_model; /* the name that its target knows it by */
     int64_t context_tokens;     /* of the row; 0: see relay_target_context */
     int64_t created_us;
-    bool usable;                /* it and its upstream are enabled */
+    bool usable; /* it and its upstream are enabled */
     struct relay_target *target;
 };
 struct relay_upstream {

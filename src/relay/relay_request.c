@@ -18,11 +18,10 @@ struct field {
     double min, max; /* numbers: the range; texts: bytes; arrays: items */
 };
 
-typedef bool check_fn(struct reading *in, const struct field *field,
-                      struct relay_json_value value);
-static check_fn check_any, check_array, check_bool, check_integer, check_logit_bias,
-    check_messages, check_model, check_n, check_number, check_object, check_response_format,
-    check_stop, check_stream, check_stream_options, check_text, check_tokens_max, check_tool_choice,
+typedef bool check_fn(struct reading *in, const struct field *field, struct relay_json_value value);
+static check_fn check_any, check_array, check_bool, check_integer, check_logit_bias, check_messages,
+    check_model, check_n, check_number, check_object, check_response_format, check_stop,
+    check_stream, check_stream_options, check_text, check_tokens_max, check_tool_choice,
     check_tools;
 
 static const struct field fields[] = {
@@ -135,7 +134,7 @@ struct text relay_request_body(const struct relay_request *request, struct text 
         struct text by = TEXT(",\"stream_options\":{\"include_usage\":true}");
         if (options.at != NULL)
             by = TEXT("{\"include_usage\":true}"); /* the only option that changes an answer */
-        else /* before the closing brace */
+        else                                       /* before the closing brace */
             options = (struct text){request->body.at + request->body.len - 1, 0};
         edits[count++] = (struct edit){options, by};
     }
@@ -206,7 +205,6 @@ static const struct field *field_find(struct text name)
             return &fields[i];
     return NULL;
 }
-
 
 /* --- checks by kind --------------------------------------------------------------------------- */
 

@@ -23,13 +23,13 @@ struct relay_request {
     struct text body;
     struct text model; /* as the caller wrote it, decoded */
     bool stream;
-    bool include_usage; /* the caller asked for the usage chunk */
-    int64_t n;          /* 1 unless asked */
-    int64_t tokens_max; /* 0 when not given */
+    bool include_usage;   /* the caller asked for the usage chunk */
+    int64_t n;            /* 1 unless asked */
+    int64_t tokens_max;   /* 0 when not given */
     struct text messages; /* the array, as it was written: what a router may hash */
     /* Where the body is changed on its way: spans of `body`. */
     struct relay_json_value model_value;
-    struct relay_json_value stream_options; /* raw.at NULL when absent or null */
+    struct relay_json_value stream_options;     /* raw.at NULL when absent or null */
     struct text drops[RELAY_REQUEST_DROPS_MAX]; /* values that local models need not know */
     size_t drops_count;
     const char *refused; /* the first field that a local model refuses, or NULL */
@@ -39,8 +39,8 @@ struct relay_request {
 /* Reads and checks `body`.
  * Owns: the texts in `*out` point into `body` or are in `arena`.
  * Fails: STATUS_INVALID with the field at fault, or with the place when it is no JSON. */
-MUST_CHECK bool relay_request_read(struct text body, struct arena *arena,
-                                   struct relay_request *out, struct status *st);
+MUST_CHECK bool relay_request_read(struct text body, struct arena *arena, struct relay_request *out,
+                                   struct status *st);
 
 /* Whether a local model can serve it. Fails: STATUS_INVALID naming the field. */
 MUST_CHECK bool relay_request_for_local(const struct relay_request *request, struct status *st);

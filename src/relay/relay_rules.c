@@ -39,8 +39,8 @@ bool relay_rules_base_url(struct text url, bool plain_anywhere, struct status *s
 {
     struct http_url parsed;
     if (url.len == 0 || url.len > RELAY_URL_BYTES_MAX)
-        return status_fail_field(st, STATUS_INVALID, "base_url",
-                                 "base_url must have 1 to %d bytes", RELAY_URL_BYTES_MAX);
+        return status_fail_field(st, STATUS_INVALID, "base_url", "base_url must have 1 to %d bytes",
+                                 RELAY_URL_BYTES_MAX);
     if (!http_url_parse(url, &parsed, st))
         return status_fail_field(st, STATUS_INVALID, "base_url",
                                  "base_url must be like https://api.example.com/v1: no user, no "

@@ -170,8 +170,8 @@ bool relay_store_upstream_change(struct relay_store *store, struct text id,
 }
 
 bool relay_store_model_change(struct relay_store *store, struct text id, const struct text *name,
-                              const bool *enabled, struct arena *arena,
-                              struct relay_model_row *out, struct status *st)
+                              const bool *enabled, struct arena *arena, struct relay_model_row *out,
+                              struct status *st)
 {
     if (name != NULL && !relay_rules_name(*name, "name", st))
         return false;
@@ -258,8 +258,7 @@ bool relay_store_seed(struct relay_store *store, const struct relay_seed *seed, 
                                TEXT_ARG(seed->upstreams[i].name));
     for (size_t i = 0; i < seed->models_count; i++)
         if (!seed_model(tx, &seed->models[i], arena, st))
-            return status_wrap(st, "model %.*s of the configuration",
-                               TEXT_ARG(seed->models[i].id));
+            return status_wrap(st, "model %.*s of the configuration", TEXT_ARG(seed->models[i].id));
     return finish(tx, st);
 }
 
@@ -367,8 +366,8 @@ static bool upstream_insert(struct db_tx *tx, const struct relay_upstream_row *r
 {
     return upstream_name_free(tx, row, arena, st) &&
            db_exec(tx, NULL, st, upstream_add_sql, db_text(row->id), db_text(row->name),
-                   db_text(row->base_url), sealed_param(row->api_key_sealed),
-                   db_bool(row->enabled), db_bool(row->managed), db_int(row->created_us));
+                   db_text(row->base_url), sealed_param(row->api_key_sealed), db_bool(row->enabled),
+                   db_bool(row->managed), db_int(row->created_us));
 }
 
 static bool upstream_update(struct db_tx *tx, const struct relay_upstream_row *row,
@@ -376,8 +375,8 @@ static bool upstream_update(struct db_tx *tx, const struct relay_upstream_row *r
 {
     return upstream_name_free(tx, row, arena, st) &&
            db_exec(tx, NULL, st, upstream_change_sql, db_text(row->id), db_text(row->name),
-                   db_text(row->base_url), sealed_param(row->api_key_sealed),
-                   db_bool(row->enabled), db_bool(row->managed));
+                   db_text(row->base_url), sealed_param(row->api_key_sealed), db_bool(row->enabled),
+                   db_bool(row->managed));
 }
 
 static bool model_insert(struct db_tx *tx, const struct relay_model_row *row, struct arena *arena,
@@ -423,7 +422,8 @@ static bool seal(struct relay_store *store, struct text id, struct text api_key,
     return true;
 }
 
-/* --- the configuration's rows ------------------------------------------------------------------ */
+/* --- the configuration's rows ------------------------------------------------------------------
+ */
 
 static bool seed_upstream(struct db_tx *tx, struct relay_upstream_row *row, struct arena *arena,
                           struct status *st)

@@ -88,7 +88,7 @@ MUST_CHECK bool relay_store_model_remove(struct relay_store *store, struct text 
  * and is people's own from then on. */
 struct relay_seed {
     struct relay_upstream_row *upstreams;
-    struct text *api_keys; /* one for each upstream */
+    struct text *api_keys;          /* one for each upstream */
     struct relay_model_row *models; /* upstream_id holds the upstream's name */
     size_t upstreams_count, models_count;
 };

@@ -1,11 +1,11 @@
 /* relay_stream: an upstream's event stream on its way to a client. What goes out is always valid
  * Server-Sent Events of whole chunks, whatever came in: an event that is already written as we
  * would is passed on as the same bytes; others (CRLF, comments, several data lines, a chunk in
- * pieces, another name of the model) are written anew. Each chunk is read once, for its usage. The chunk that only has usage is
- * left out unless the client asked for it. A stream that breaks ends in an error event, never in
- * [DONE].
- * One fiber at a time; nothing here waits. Memory: the part of an event that is still to come (at
- * most HTTP_SSE_EVENT_BYTES_MAX), and what has to be written anew of one piece. */
+ * pieces, another name of the model) are written anew. Each chunk is read once, for its usage. The
+ * chunk that only has usage is left out unless the client asked for it. A stream that breaks ends
+ * in an error event, never in [DONE]. One fiber at a time; nothing here waits. Memory: the part of
+ * an event that is still to come (at most HTTP_SSE_EVENT_BYTES_MAX), and what has to be written
+ * anew of one piece. */
 #pragma once
 #include "base.h"
 #include "relay_chunk.h"

@@ -59,8 +59,7 @@ struct relay_target *relay_target_take(struct relay_target *target)
 
 void relay_target_release(struct relay_target *target)
 {
-    if (target == NULL ||
-        atomic_fetch_sub_explicit(&target->refs, 1, memory_order_acq_rel) != 1)
+    if (target == NULL || atomic_fetch_sub_explicit(&target->refs, 1, memory_order_acq_rel) != 1)
         return;
     explicit_bzero(target->authorization, target->authorization_len);
     free(target->authorization);
@@ -164,8 +163,7 @@ void relay_target_failed(struct relay_target *target, struct text reason)
         return;
     int doubled = failures - RELAY_TARGET_FAILURES;
     int64_t ms = doubled > 5 ? OPEN_MS_MAX : (int64_t)OPEN_MS_MIN << doubled;
-    atomic_store(&target->open_until_us,
-                 clock_deadline_ms(ms < OPEN_MS_MAX ? ms : OPEN_MS_MAX));
+    atomic_store(&target->open_until_us, clock_deadline_ms(ms < OPEN_MS_MAX ? ms : OPEN_MS_MAX));
 }
 
 void relay_target_left(struct relay_target *target)
