@@ -18,13 +18,14 @@ static const int64_t fresh_ms_default = 4000, refresh_max_us = 1000000;
 static struct cache_entry *set_of(const struct key_cache *cache, struct cache_shard *shard,
                                   const uint8_t *digest);
 static struct cache_entry *bad_of(struct cache_shard *shard, const uint8_t *digest);
+static struct cache_entry *place_for(struct cache_entry *set, const uint8_t *digest);
 static bool is_of(const struct cache_entry *entry, const uint8_t *digest);
 
 void cache_open(struct key_cache *cache, const struct account_options *options)
 {
     size_t keys = options->keys_cached_max > 0 ? options->keys_cached_max : keys_default;
     cache->fresh_us = (options->key_fresh_ms > 0 ? options->key_fresh_ms : fresh_ms_default) * 1000;
-    cache->sets_count = keys / (CACHE_SHARDS * CACHE_WAYS) + 1;
+    cache->sets_count = keys / ((size_t)CACHE_SHARDS * CACHE_WAYS) + 1;
     for (size_t i = 0; i < CACHE_SHARDS; i++) {
         struct cache_shard *shard = &cache->shards[i];
         pthread_mutex_init(&shard->mutex, NULL);
@@ -82,23 +83,14 @@ void cache_put(struct key_cache *cache, const uint8_t digest[VAULT_DIGEST_BYTES]
     struct cache_shard *shard = shard_of(cache, digest);
     pthread_mutex_lock(&shard->mutex);
     struct cache_entry *set = set_of(cache, shard, digest), *bad = bad_of(shard, digest);
-    struct cache_entry *place = NULL;
-    for (struct cache_entry *entry = set; entry < set + CACHE_WAYS; entry++)
-        if (is_of(entry, digest))
-            place = entry;
-    if (place != NULL && caller == NULL)
-        *place = (struct cache_entry){0};
-    for (struct cache_entry *entry = set; entry < set + CACHE_WAYS && place == NULL; entry++)
-        if (!entry->used)
-            place = entry;
-    for (struct cache_entry *entry = set; entry < set + CACHE_WAYS; entry++)
-        if (place == NULL ||
-            (place->used && !is_of(place, digest) && entry->asked_us < place->asked_us))
-            place = entry;
-    if (caller == NULL)
+    struct cache_entry *place = place_for(set, digest);
+    if (caller == NULL) {
+        if (is_of(place, digest))
+            *place = (struct cache_entry){0};
         place = bad;
-    else if (is_of(bad, digest))
+    } else if (is_of(bad, digest)) {
         *bad = (struct cache_entry){0};
+    }
     /* Under the lock that cache_drop takes after it has counted: whoever comes second sees it. */
     if (atomic_load(&cache->epoch) == epoch) {
         *place = (struct cache_entry){.used = true, .asked_us = now_us, .expires_us = expires_us};
@@ -138,6 +130,19 @@ static struct cache_entry *set_of(const struct key_cache *cache, struct cache_sh
 static struct cache_entry *bad_of(struct cache_shard *shard, const uint8_t *digest)
 {
     return &shard->bad[digest[9] % ARRAY_LEN(shard->bad)];
+}
+
+/* The entry of this digest, else a free one, else the one that was asked for longest ago. */
+static struct cache_entry *place_for(struct cache_entry *set, const uint8_t *digest)
+{
+    struct cache_entry *place = set;
+    for (struct cache_entry *entry = set; entry < set + CACHE_WAYS; entry++) {
+        if (is_of(entry, digest))
+            return entry;
+        if (place->used && (!entry->used || entry->asked_us < place->asked_us))
+            place = entry;
+    }
+    return place;
 }
 
 static bool is_of(const struct cache_entry *entry, const uint8_t *digest)

@@ -26,7 +26,7 @@ static const struct rule account_rule = {3, 120 * 1000000LL, 300 * 1000000LL, 36
 static const struct rule address_rule = {10, 120 * 1000000LL, 300 * 1000000LL, 3600 * 1000000LL};
 static const struct rule all_rule = {300, 120 * 1000000LL, 5 * 1000000LL, 5 * 1000000LL};
 /* How long an address is known, and how long a level of punishment is remembered. */
-static const int64_t memory_us = 24 * 3600 * 1000000LL;
+static const int64_t memory_us = 24LL * 3600 * 1000000;
 
 static struct throttle_entry *entry_of(struct throttle *throttle, const char *kind,
                                        struct text account, struct text address, bool make);

@@ -8,7 +8,7 @@
 #include "clock.h"
 #include "db.h"
 
-const int64_t touch_every_us = 60 * 1000000;
+const int64_t touch_every_us = 60 * 1000000LL;
 
 static const char key_sql[] =
     "UPDATE api_key SET used_us = $1 WHERE org_id = $2 AND project_id = $3 "

@@ -11,6 +11,15 @@ void *base_alloc(size_t size)
     return memory;
 }
 
+void *base_resize(void *memory, size_t size)
+{
+    WEIR_ASSERT(size > 0);
+    void *resized = realloc(memory, size);
+    if (resized == NULL)
+        base_out_of_memory(size);
+    return resized;
+}
+
 /* stderr is unbuffered, and nothing here allocates: both must work when little else does. */
 void base_out_of_memory(size_t size)
 {

@@ -41,4 +41,6 @@ NORETURN void base_assert_failed(const char *condition, const char *file, int li
 /* Zeroed memory for what lives longer than a request; free() it. Never NULL: a process out of
  * memory stops with a message. */
 void *base_alloc(size_t size);
+/* realloc that returns, like base_alloc; size > 0. What is new is not zeroed. */
+void *base_resize(void *memory, size_t size);
 NORETURN void base_out_of_memory(size_t size);

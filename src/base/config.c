@@ -135,8 +135,10 @@ bool config_read_file(struct text path, size_t bytes_max, struct arena *arena, s
     struct text_buf buf = text_buf_in(arena, bytes_max);
     char piece[4096];
     size_t got;
-    while (!buf.cut && (got = fread(piece, 1, sizeof(piece), file)) > 0)
+    do {
+        got = fread(piece, 1, sizeof(piece), file);
         text_buf_add(&buf, (struct text){piece, got});
+    } while (got == sizeof(piece) && !buf.cut);
     int error = ferror(file) ? errno : 0;
     fclose(file);
     if (error != 0)

@@ -61,7 +61,7 @@ static const struct config_setting limits[] = {
     {"workers", CONFIG_INT, "0", 0, 256, NULL, "threads that serve; 0 is one per core", 0},
     {"connections_max", CONFIG_INT, "16384", 16, 1000000, NULL,
      "open connections per worker; more are refused", 0},
-    {"body_max", CONFIG_SIZE, "8MiB", 4 * 1024, 256 * 1024 * 1024, NULL,
+    {"body_max", CONFIG_SIZE, "8MiB", 4 * 1024L, 256L * 1024 * 1024, NULL,
      "largest body of a request to /v1", 0},
     {"stream_max", CONFIG_DURATION, "15min", SECONDS, 24 * HOURS, NULL,
      "longest time that one answer may take", 0},
@@ -71,7 +71,7 @@ static const struct config_setting limits[] = {
     {"messages_max", CONFIG_INT, "2000", 2, 100000, NULL, "messages of one conversation", 0},
     {"runs_max", CONFIG_INT, "4", 1, 1000, NULL,
      "answers that one person may have in progress in the chat", 0},
-    {"answer_max", CONFIG_SIZE, "1MiB", 1024, 64 * 1024 * 1024, NULL,
+    {"answer_max", CONFIG_SIZE, "1MiB", 1024, 64L * 1024 * 1024, NULL,
      "largest answer that the chat stores", 0},
     {.name = NULL},
 };

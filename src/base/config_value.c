@@ -10,11 +10,13 @@ struct unit {
     int64_t factor;
 };
 static const struct unit durations[] = {
-    {{"ms", 2}, 1},          {{"s", 1}, 1000},         {{"min", 3}, 60 * 1000},
-    {{"h", 1}, 3600 * 1000}, {{"d", 1}, 86400 * 1000},
+    {{"ms", 2}, 1},           {{"s", 1}, 1000},          {{"min", 3}, 60 * 1000L},
+    {{"h", 1}, 3600 * 1000L}, {{"d", 1}, 86400 * 1000L},
 };
-static const struct unit sizes[] = {
-    {{"", 0}, 1}, {{"KiB", 3}, 1024}, {{"MiB", 3}, 1024 * 1024}, {{"GiB", 3}, 1024 * 1024 * 1024}};
+static const struct unit sizes[] = {{{"", 0}, 1},
+                                    {{"KiB", 3}, 1024},
+                                    {{"MiB", 3}, 1024 * 1024L},
+                                    {{"GiB", 3}, 1024L * 1024 * 1024}};
 static const char *const words_on[] = {"on", "true", "yes", "1"}, *const words_off[] = {
                                                                       "off", "false", "no", "0"};
 

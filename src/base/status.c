@@ -111,8 +111,8 @@ static void set(struct status *st, enum status_code code, const char *field, con
     keep_whole(field_copy, strlen(field));
     st->code = code;
     st->retry_after_ms = 0;
-    strcpy(st->field, field_copy);
-    strcpy(st->text, text);
+    memcpy(st->field, field_copy, sizeof(st->field));
+    memcpy(st->text, text, sizeof(st->text));
 }
 
 /* `len` bytes were to go into `text`, which holds fewer: takes off the piece of a character that

@@ -128,15 +128,13 @@ int64_t chat_live_add(struct chat_live *live, enum chat_event_kind kind, struct 
     (void)pthread_mutex_lock(&live->lock);
     if (live->places_count == live->places_size) {
         live->places_size = live->places_size == 0 ? 64 : 2 * live->places_size;
-        live->places = realloc(live->places, live->places_size * sizeof(*live->places));
-        WEIR_ASSERT(live->places != NULL);
+        live->places = base_resize(live->places, live->places_size * sizeof(*live->places));
     }
     if (live->bytes_size - live->bytes_used < data.len) {
         size_t size = live->bytes_size == 0 ? 4096 : live->bytes_size;
         while (size - live->bytes_used < data.len)
             size *= 2;
-        live->bytes = realloc(live->bytes, size);
-        WEIR_ASSERT(live->bytes != NULL);
+        live->bytes = base_resize(live->bytes, size);
         live->bytes_size = size;
     }
     if (data.len > 0)

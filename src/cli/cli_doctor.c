@@ -359,7 +359,8 @@ static int64_t memory_available(void)
     long long kib = 0;
     FILE *file = fopen("/proc/meminfo", "re");
     while (file != NULL && kib == 0 && fgets(line, sizeof(line), file) != NULL)
-        (void)sscanf(line, "MemAvailable: %lld kB", &kib);
+        if (text_starts(text_of(line), TEXT("MemAvailable:")))
+            kib = strtoll(line + TEXT("MemAvailable:").len, NULL, 10);
     if (file != NULL)
         fclose(file);
     return kib * 1024;

@@ -306,6 +306,7 @@ static enum http_message_result check_head(struct http_message *msg)
 /* llhttp takes several spaces between the parts, and other protocols than HTTP. */
 static enum http_message_result check_request_line(struct http_message *msg)
 {
+    WEIR_ASSERT(msg->begun);
     struct text method = http_message_method(msg);
     const char *end = msg->target.at + msg->target.len;
     bool fine = msg->target.len > 0 && msg->target.at == msg->head_at + method.len + 1 &&

@@ -266,9 +266,6 @@ static void body_memory_room(struct body_memory *memory, size_t more, size_t siz
         size *= 2;
     if (size > size_max)
         size = size_max;
-    char *larger = realloc(memory->at, size);
-    if (larger == NULL)
-        base_out_of_memory(size);
-    memory->at = larger;
+    memory->at = base_resize(memory->at, size);
     memory->size = size;
 }

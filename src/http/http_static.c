@@ -95,14 +95,13 @@ bool http_static_serve(const struct http_static_file *file, struct http_request 
     http_reply_header(reply, TEXT("Accept-Ranges"), TEXT("bytes"));
     if (form.encoding != NULL)
         http_reply_header(reply, TEXT("Content-Encoding"), text_of(form.encoding));
-    switch (form.encoding == NULL ? read_range(req, etag, file->raw.len, &range) : RANGE_NONE) {
-    case RANGE_FINE:
+    enum range_result asked =
+        form.encoding == NULL ? read_range(req, etag, file->raw.len, &range) : RANGE_NONE;
+    if (asked == RANGE_FINE)
         return serve_range(file, range, reply, st);
-    case RANGE_BAD:
+    if (asked == RANGE_BAD) {
         http_reply_headerf(reply, TEXT("Content-Range"), "bytes */%zu", file->raw.len);
         return http_reply_send(reply, 416, TEXT_NONE, TEXT_NONE, st);
-    case RANGE_NONE:
-        break;
     }
     return http_reply_send(reply, 200, file->content_type, form.bytes, st);
 }
@@ -152,7 +151,7 @@ static struct text etag_of(struct arena *arena, struct text raw)
     char *digits = arena_alloc(arena, ETAG_DIGITS + 1);
     int fine = EVP_Digest(raw.len > 0 ? raw.at : "", raw.len, digest, &size, EVP_sha256(), NULL);
     WEIR_ASSERT(fine == 1 && size >= ETAG_DIGITS / 2);
-    for (int i = 0; i < ETAG_DIGITS / 2; i++)
+    for (size_t i = 0; i < ETAG_DIGITS / 2; i++)
         (void)snprintf(digits + 2 * i, 3, "%02x", digest[i]);
     return (struct text){digits, ETAG_DIGITS};
 }

@@ -208,7 +208,7 @@ static bool has_dot_segment(struct text path)
 /* host, host:port, [v6], [v6]:port; no user. Sets host, and port when it is given. */
 static bool split_authority(struct text authority, struct http_url *out)
 {
-    struct text host = authority, port = TEXT_NONE;
+    struct text host, port = TEXT_NONE;
     bool brackets = authority.len > 0 && authority.at[0] == '[';
     if (brackets) {
         size_t close = text_find_byte(authority, ']');

@@ -11,6 +11,7 @@
 #include "json.h"
 #include "log.h"
 #include "timing.h"
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum {
@@ -399,10 +400,9 @@ static void add_usage(struct completion *c, struct text_buf *buf)
     for (uint32_t i = 0; i < c->call.n; i++)
         written += c->choices[i].tokens;
     text_buf_addf(buf,
-                  "{\"prompt_tokens\":%u,\"completion_tokens\":%llu,\"total_tokens\":%llu,"
-                  "\"prompt_tokens_details\":{\"cached_tokens\":0}}",
-                  c->prompt.count, (unsigned long long)written,
-                  (unsigned long long)(c->prompt.count + written));
+                  "{\"prompt_tokens\":%u,\"completion_tokens\":%" PRIu64
+                  ",\"total_tokens\":%" PRIu64 ",\"prompt_tokens_details\":{\"cached_tokens\":0}}",
+                  c->prompt.count, written, c->prompt.count + written);
 }
 
 static void add_timings(struct completion *c, struct text_buf *buf)

@@ -375,9 +375,10 @@ static char guard[GUARD_BYTES];
 static void draw_guard(void)
 {
     for (int i = 0; i < GUARD_MARKS; i++) {
-        guard[3 * i] = (char)0xEF; /* U+FDD0 to U+FDEF */
-        guard[3 * i + 1] = (char)0xB7;
-        guard[3 * i + 2] = (char)(0x90 + rand_below(32));
+        char *mark = guard + 3 * (size_t)i; /* U+FDD0 to U+FDEF */
+        mark[0] = (char)0xEF;
+        mark[1] = (char)0xB7;
+        mark[2] = (char)(0x90 + rand_below(32));
     }
 }
 

@@ -178,8 +178,7 @@ static void text_to_tokens_and_back(void **state)
                                         "\xf0\x9f\x98\x80\xf0\x9f\x8e\x89",
                                         "<|im_end|>",
                                         "12345 + 67890",
-                                        "\xcc\x81"
-                                        "e"};
+                                        "\xcc\x81.e"};
     const struct infer_vocab *vocab = infer_llama_vocab(backend);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct infer_tokens tokens = tokens_of(texts[i]);

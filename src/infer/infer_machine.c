@@ -1,6 +1,5 @@
 #include "infer_machine.h"
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@ enum { CPUS_MAX = CPU_SETSIZE, LINE_BYTES = 4096 };
 
 static bool read_file(const char *path, char *out, size_t size);
 static bool cgroup_file(const char *name, char *out, size_t size);
+static bool cgroup_number(const char *name, uint64_t *out);
 static int core_of(int cpu);
 
 int infer_machine_cores(void)
@@ -42,8 +42,9 @@ int infer_machine_cores(void)
  * a thread too many is throttled at a barrier and holds up all others. */
 int infer_machine_quota_cores(const char *cpu_max)
 {
-    long long quota, period;
-    if (sscanf(cpu_max, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0)
+    char *end;
+    long long quota = strtoll(cpu_max, &end, 10), period = strtoll(end, NULL, 10);
+    if (quota <= 0 || period <= 0)
         return 0;
     long long cores = quota / period;
     return cores < 1 ? 1 : cores > CPUS_MAX ? CPUS_MAX : (int)cores;
@@ -52,14 +53,15 @@ int infer_machine_quota_cores(const char *cpu_max)
 uint64_t infer_machine_memory_free(void)
 {
     char text[LINE_BYTES];
-    uint64_t free_bytes = 0, kib, limit, used;
+    uint64_t free_bytes = 0, limit, used;
     if (read_file("/proc/meminfo", text, sizeof text)) {
-        const char *line = strstr(text, "MemAvailable:");
-        if (line != NULL && sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
-            free_bytes = kib * 1024;
+        static const char name[] = "MemAvailable:";
+        const char *line = strstr(text, name);
+        if (line != NULL)
+            free_bytes = strtoull(line + sizeof(name) - 1, NULL, 10) * 1024;
     }
-    if (cgroup_file("memory.max", text, sizeof text) && sscanf(text, "%" SCNu64, &limit) == 1 &&
-        cgroup_file("memory.current", text, sizeof text) && sscanf(text, "%" SCNu64, &used) == 1) {
+    /* Without a limit, memory.max holds the word "max". */
+    if (cgroup_number("memory.max", &limit) && cgroup_number("memory.current", &used)) {
         uint64_t left = limit > used ? limit - used : 0;
         if (free_bytes == 0 || left < free_bytes)
             free_bytes = left;
@@ -96,6 +98,15 @@ static bool cgroup_file(const char *name, char *out, size_t size)
     int len = (int)strcspn(at, "\n");
     snprintf(path, sizeof path, "/sys/fs/cgroup%.*s/%s", len, at, name);
     return read_file(path, out, size);
+}
+
+static bool cgroup_number(const char *name, uint64_t *out)
+{
+    char text[64], *end;
+    if (!cgroup_file(name, text, sizeof text))
+        return false;
+    *out = strtoull(text, &end, 10);
+    return end != text;
 }
 
 static bool read_file(const char *path, char *out, size_t size)

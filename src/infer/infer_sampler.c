@@ -266,6 +266,7 @@ static int32_t draw_from_best(struct infer_sampler *s, const float *row, double 
     partition_best(s->candidates, count, count);
     if (s->want.top_p < 1)
         count = nucleus(s->candidates, count, (double)s->want.top_p * total);
+    WEIR_ASSERT(count <= s->candidates_size);
     double kept = 0;
     uint32_t keep = 0;
     for (; keep < count && s->candidates[keep].weight >= s->want.min_p; keep++)

@@ -87,13 +87,16 @@ static int64_t idle_ticks(void)
     text[got > 0 ? got : 0] = 0;
     for (const char *at = text; at != NULL; at = strchr(at, '\n')) {
         at += *at == '\n';
-        unsigned cpu;
-        long long idle, io;
         if (strncmp(at, "cpu", 3) != 0)
             break;
-        if (sscanf(at, "cpu%u %*d %*d %*d %lld %lld", &cpu, &idle, &io) == 3 && cpu < CPU_SETSIZE &&
-            CPU_ISSET(cpu, &may))
-            sum += idle + io;
+        char *rest;
+        unsigned long cpu = strtoul(at + 3, &rest, 10);
+        if (rest == at + 3 || cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &may))
+            continue;
+        for (int skipped = 0; skipped < 3; skipped++) /* user, nice, system */
+            (void)strtoll(rest, &rest, 10);
+        for (int taken = 0; taken < 2; taken++) /* idle, iowait */
+            sum += strtoll(rest, &rest, 10);
     }
     return sum;
 }

@@ -75,7 +75,7 @@ struct infer_task *infer_turn_first(const struct infer_turn *turn)
 
 void infer_turn_take(struct infer_turn *turn, struct infer_task *task)
 {
-    WEIR_ASSERT(task == infer_turn_first(turn));
+    WEIR_ASSERT(task != NULL && task == infer_turn_first(turn));
     uint32_t at = turn->head;
     infer_turn_remove(turn, task);
     if (turn->head == at) /* it has more, and they wait for the others' turns */

@@ -94,8 +94,6 @@ static void sift_down(struct loop *loop, size_t at, struct loop_timer timer)
 static void grow(struct loop *loop)
 {
     size_t size = loop->timers_size == 0 ? 64 : 2 * loop->timers_size;
-    struct loop_timer *timers = realloc(loop->timers, size * sizeof(*timers));
-    WEIR_ASSERT(timers != NULL);
-    loop->timers = timers;
+    loop->timers = base_resize(loop->timers, size * sizeof(*loop->timers));
     loop->timers_size = size;
 }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -47,13 +48,13 @@ void observe_close(struct observe *observe)
 static double resident_bytes(void *arg)
 {
     (void)arg;
-    long pages = 0;
+    char line[128];
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL)
         return 0;
-    int read = fscanf(file, "%*s %ld", &pages);
+    const char *second = fgets(line, sizeof(line), file) != NULL ? strchr(line, ' ') : NULL;
     fclose(file);
-    return read == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : 0;
+    return second == NULL ? 0 : (double)strtoll(second, NULL, 10) * (double)sysconf(_SC_PAGESIZE);
 }
 
 static double open_descriptors(void *arg)

@@ -279,8 +279,8 @@ bool relay_call_origin(struct relay_worker *worker, struct relay_target *target,
         return status_wrap(st, "could not use the upstream's address");
     if (worker->origins_count == worker->origins_size) {
         worker->origins_size = worker->origins_size == 0 ? 8 : 2 * worker->origins_size;
-        worker->origins = realloc(worker->origins, worker->origins_size * sizeof(*worker->origins));
-        WEIR_ASSERT(worker->origins != NULL);
+        worker->origins =
+            base_resize(worker->origins, worker->origins_size * sizeof(*worker->origins));
     }
     worker->origins[worker->origins_count++] = (struct origin){relay_target_take(target), *out};
     return true;

@@ -148,7 +148,7 @@ class FaultUpstream:
             answer = {**common, "object": "chat.completion", "usage": usage, "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": "".join(words)}, "finish_reason": "stop"}]}
             body = json.dumps(answer).encode()
-            size = -(-len(body) // order.words) if order.interval_ms else len(body)
+            size = -(-len(body) // max(order.words, 1)) if order.interval_ms else len(body)
             pieces = [body[i : i + size] for i in range(0, len(body), size)]
             return await self._send(reader, writer, order, pieces, "application/json")
         common["object"] = "chat.completion.chunk"

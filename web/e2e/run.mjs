@@ -1,7 +1,8 @@
 /* The main job in a real browser against a real server that has not been set up yet.
- * WEIR_URL: its address. WEIR_SETUP_URL: the link that it printed. SHOTS: a folder for pictures. */
+ * WEIR_URL: its address. WEIR_SETUP_URL: the link that it printed. SHOTS: a folder for pictures.
+ * WEIR_REPORT: a file for the results of the steps (JUnit XML). scripts/test-browser sets them. */
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { axe, launch, trouble, watch } from "./browser.mjs";
 import { startProxy } from "./cutting-proxy.mjs";
@@ -31,12 +32,17 @@ context.setDefaultTimeout(PATIENCE_MS);
 await watch(context);
 const page = await context.newPage();
 const unreachable = [];
+const results = [];
 
 async function step(name, run) {
   const from = Date.now();
+  const result = { name, ms: 0, ok: false };
+  results.push(result);
   try {
     await run();
-    console.log(`ok    ${name} (${Date.now() - from} ms)`);
+    result.ok = true;
+    result.ms = Date.now() - from;
+    console.log(`ok    ${name} (${result.ms} ms)`);
   } catch (error) {
     console.log(`FAIL  ${name}`);
     await page.screenshot({ path: join(shots ?? "/tmp", "weir-e2e-failed.png") }).catch(() => {});
@@ -48,6 +54,16 @@ async function step(name, run) {
     );
     throw error;
   }
+}
+
+function report() {
+  const text = (value) => value.replace(/[&<>"]/g, (c) => `&#${c.codePointAt(0)};`);
+  const cases = results.map(
+    ({ name, ms, ok }) =>
+      `<testcase classname="browser" name="${text(name)}" time="${ms / 1000}">` +
+      (ok ? "</testcase>" : "<failure/></testcase>"),
+  );
+  return `<testsuite name="browser">${cases.join("\n")}</testsuite>\n`;
 }
 
 async function look(name) {
@@ -440,5 +456,6 @@ try {
 } finally {
   await browser.close();
   proxy.close();
+  if (process.env.WEIR_REPORT) await writeFile(process.env.WEIR_REPORT, report());
 }
 process.exit(failed ? 1 : 0);
