@@ -16,7 +16,7 @@ if(WEIR_CCACHE)
 endif()
 
 add_library(weir_flags INTERFACE)
-# CODE-STYLE, section 8. Those that only C has are kept from the one C++ file.
+# Those that only C has are kept from the one C++ file.
 set(warnings_both
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wdouble-promotion -Wformat=2
     -Wcast-qual -Wcast-align -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wswitch-enum

@@ -1,7 +1,7 @@
 /* chat_live: a run of this process while it goes on: its events in memory, for the fiber that
  * writes them, the one that stores them, and any number of followers on any worker.
  *
- * Shared between workers (with those that DESIGN.md, section 4, names): one lock for the list of
+ * Shared between workers (with those that docs/architecture.md names): one lock for the list of
  * runs, one for each run. Nothing here waits but chat_live_wait. A run is counted: the list, its
  * fibers and its followers each hold it. */
 #pragma once

@@ -1,7 +1,7 @@
 /* cli: the program `weir`: its commands, and how they reach what they work on.
  * A command that reads or changes the service speaks HTTP to the control socket of the server that
  * runs on the data folder; when none runs, it opens the data folder itself and serves itself, so
- * that there is one way to do a thing (DESIGN.md, section 8).
+ * that there is one way to do a thing (docs/decisions.md, "The control socket").
  * One thread, but what api starts. Nothing here runs in a fiber. */
 #pragma once
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* relay_target: where calls go: the process of a local model, or an upstream server. It outlives
  * the snapshots that name it, so that what is known of its health is kept when rows change.
  *
- * Shared between workers (DESIGN.md, section 4): what changes are atomics, and the reason under a
+ * Shared between workers (docs/architecture.md): what changes are atomics, and the reason under a
  * lock of its own. Counted; nothing here waits.
  *
  * Breaker: after RELAY_TARGET_FAILURES in a row it is open for a second, then for twice as long up

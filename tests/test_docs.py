@@ -1,0 +1,22 @@
+"""What the documents say of the program is what the program does."""
+
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def test_fields_of_a_request():
+    source = (ROOT / "src/relay/relay_request.c").read_text()
+    known = re.findall(r'^    \{"(\w+)", LOCAL_', source, re.M)
+    table = (ROOT / "docs/api.md").read_text().split("| field |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.M) == known
+
+
+def test_links_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "web/README.md"]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if not target.startswith(("http:", "https:", "mailto:")):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+        for path in re.findall(r"`((?:src|docs|scripts|tests|bench|web|api|cmake)/[\w./-]+)`", page.read_text()):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
