@@ -296,6 +296,18 @@ static double connections_open(void *arg)
     return (double)atomic_load_explicit(&api->counters.connections_open, memory_order_relaxed);
 }
 
+static double fibers(void *arg)
+{
+    (void)arg;
+    return (double)loop_fibers_all();
+}
+
+static double chat_runs(void *arg)
+{
+    const struct api *api = arg;
+    return api->chat == NULL ? 0 : (double)chat_running(api->chat, NULL);
+}
+
 static void make_metrics(struct api *api)
 {
     static const char *const labels[] = {"route", "class", NULL};
@@ -316,6 +328,9 @@ static void make_metrics(struct api *api)
         }
     metrics_gauge_from(metrics, "weir_http_connections_open", "HTTP connections open now",
                        connections_open, api);
+    metrics_gauge_from(metrics, "weir_fibers", "Fibers alive: one for each connection and job",
+                       fibers, NULL);
+    metrics_gauge_from(metrics, "weir_chat_runs", "Chat answers in progress", chat_runs, api);
     api->database_health = health_check_new(api->options.observe->health, TEXT("database"), true);
 }
 

@@ -1,7 +1,10 @@
 /* The list of models, and what those who look after the process ask. */
 #include "arena.h"
 #include "http_router.h"
+#include "http_server.h"
 #include "infer_server_internal.h"
+#include "loop.h"
+#include "observe.h"
 
 static void add_model(struct text_buf *buf, const struct infer_server *server);
 static bool send_json(struct http_reply *reply, int http_status, const struct text_buf *buf,
@@ -102,6 +105,11 @@ bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struc
         {"cache_tokens", "gauge", "Cache tokens reserved", s.kv_tokens_held},
         {"step_microseconds", "gauge", "How long a step takes, moving average",
          (unsigned long long)s.step_us},
+        {"connections_open", "gauge", "HTTP connections open now",
+         http_server_connections(infer_server_of(req)->http)},
+        {"fibers", "gauge", "Fibers alive: one for each connection and job", loop_fibers_all()},
+        {"memory_allocated_bytes", "gauge", "Memory handed out by the allocator and not given back",
+         observe_allocated_bytes()},
         {"requests_total", "counter", "Requests queued", s.requests},
         {"requests_refused_total", "counter", "Requests refused by a full queue", s.refused},
         {"requests_cancelled_total", "counter", "Requests whose client went away", s.cancelled},

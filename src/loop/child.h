@@ -13,10 +13,10 @@ struct child_options {
     int inherit[4];                 /* descriptors that the child gets as 3, 4, ..; end with -1 */
     bool quiet; /* its stdout goes where our stderr goes: what we print there is for scripts */
 };
-/* The child's stdout and stderr are ours, stdin is /dev/null, all other descriptors are closed. It
- * gets SIGTERM when we die, however we die (and when the thread that started it ends: start a child
- * from a thread that lasts). Does not wait.
- * Fails: STATUS_SYSTEM, also when the program cannot be run. */
+/* The child's stdout and stderr are ours, stdin is /dev/null, all other descriptors are closed,
+ * signals have their default. It gets SIGTERM when we die, however we die (and when the thread that
+ * started it ends: start a child from a thread that lasts). Does not wait. Fails: STATUS_SYSTEM,
+ * also when the program cannot be run. */
 MUST_CHECK bool child_start(struct loop *loop, const struct child_options *options,
                             struct child **out, struct status *st);
 /* Waits for its end. `*exit_status` >= 0 is the exit code, < 0 minus the signal. */

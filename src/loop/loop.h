@@ -15,8 +15,11 @@ struct loop_options {
     size_t stack_bytes; /* reserved address space per fiber; 0: 256 KiB */
 };
 
-/* Owns: the caller closes it after loop_run has returned.
- * Fails: STATUS_SYSTEM. */
+/* From the first loop on, the whole process ignores SIGPIPE (loop_close does not undo it): a write
+ * to a peer that is gone fails with a status, in libuv, OpenSSL and libcurl too, instead of ending
+ * the process. A program that handles SIGPIPE itself must set that up after its first loop, and
+ * then answers for such writes. Children get the default again (child.h). Owns: the caller closes
+ * it after loop_run has returned. Fails: STATUS_SYSTEM. */
 MUST_CHECK bool loop_open(const struct loop_options *options, struct loop **out, struct status *st);
 void loop_close(struct loop *loop);
 /* Runs until loop_stop was called and the last fiber has ended. */

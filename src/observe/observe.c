@@ -2,15 +2,31 @@
 #include "clock.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_MALLOC 1 /* the sanitizer's, of which glibc knows nothing */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define OWN_MALLOC 1
+#endif
+#endif
+#ifndef OWN_MALLOC
+#define OWN_MALLOC 0
+#endif
+#if OWN_MALLOC
+size_t __sanitizer_get_current_allocated_bytes(void);
+#endif
+
 static int64_t started_us;
 
 static double resident_bytes(void *arg);
+static double allocated_bytes(void *arg);
 static double open_descriptors(void *arg);
 static double start_seconds(void *arg);
 static double cpu_seconds(void *arg);
@@ -27,6 +43,9 @@ struct observe *observe_open(const char *version, size_t shards)
     metric_set(metric_series(build, &(struct text){version, text_of(version).len}), 1);
     metrics_gauge_from(observe->metrics, "process_resident_memory_bytes", "Resident memory",
                        resident_bytes, NULL);
+    metrics_gauge_from(observe->metrics, "weir_memory_allocated_bytes",
+                       "Memory handed out by the allocator and not given back", allocated_bytes,
+                       NULL);
     metrics_gauge_from(observe->metrics, "process_open_fds", "Open descriptors", open_descriptors,
                        NULL);
     metrics_gauge_from(observe->metrics, "process_start_time_seconds",
@@ -43,6 +62,22 @@ void observe_close(struct observe *observe)
     health_free(observe->health);
     metrics_free(observe->metrics);
     free(observe);
+}
+
+size_t observe_allocated_bytes(void)
+{
+#if OWN_MALLOC
+    return __sanitizer_get_current_allocated_bytes();
+#else
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd; /* of the heaps, and in mappings of their own */
+#endif
+}
+
+static double allocated_bytes(void *arg)
+{
+    (void)arg;
+    return (double)observe_allocated_bytes();
 }
 
 static double resident_bytes(void *arg)

@@ -15,3 +15,7 @@ struct observe {
 struct observe *observe_open(const char *version, size_t shards);
 void observe_close(struct observe *observe);
 AUTO_DEFINE(observe, observe_close)
+/* Bytes that malloc has handed out and not got back: what grows when something leaks. Resident
+ * memory also holds what the allocator keeps for later (and, under a sanitizer, what it has put
+ * aside to catch late uses). Takes the allocator's locks for a moment. */
+size_t observe_allocated_bytes(void);

@@ -13,6 +13,25 @@ static double number_of(struct text page, const char *name)
     return strtod(copy, NULL);
 }
 
+static void allocated(void **state)
+{
+    (void)state;
+    enum { COUNT = 100, SMALL_BYTES = 3000, LARGE_BYTES = 4 << 20 }; /* the large one is mapped */
+    char *small[COUNT];
+    size_t before = observe_allocated_bytes();
+    for (size_t i = 0; i < COUNT; i++)
+        small[i] = base_alloc(SMALL_BYTES);
+    char *large = base_alloc(LARGE_BYTES);
+    size_t all = (size_t)COUNT * SMALL_BYTES + LARGE_BYTES;
+    size_t grown = observe_allocated_bytes() - before;
+    assert_in_range(grown, all, all + all / 10);
+    for (size_t i = 0; i < COUNT; i++)
+        free(small[i]);
+    free(large);
+    /* A few freed blocks are kept by the thread, and count as handed out. */
+    assert_in_range(observe_allocated_bytes(), before, before + 32 * KIB);
+}
+
 static void process(void **state)
 {
     (void)state;
@@ -23,6 +42,7 @@ static void process(void **state)
     struct text page = text_buf_text(&buf);
     assert_true(text_find(page, TEXT("\nweir_build_info{version=\"1.2.3\"} 1\n")) < page.len);
     assert_true(number_of(page, "\nprocess_resident_memory_bytes ") > 100000);
+    assert_true(number_of(page, "\nweir_memory_allocated_bytes ") > 1000);
     double descriptors = number_of(page, "\nprocess_open_fds ");
     assert_true(descriptors >= 3 && descriptors < 1000);
     double now = (double)clock_wall_us() / 1e6;
@@ -35,6 +55,6 @@ static void process(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(process)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(allocated), cmocka_unit_test(process)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
