@@ -11,6 +11,7 @@
 #include "log.h"
 #include "rand.h"
 
+enum { SESSIONS_MAX = 50, KEYS_MAX = 1000 };
 enum { FLUSH_EVERY_MS = 5000, PURGE_EVERY = 720 /* flushes: an hour */ };
 
 static const char *const role_names[ACCOUNT_ROLE_COUNT] = {
@@ -31,6 +32,12 @@ bool account_open(const struct account_options *options, struct account **out, s
     WEIR_ASSERT(account != NULL);
     account->db = options->db;
     account->vault = options->vault;
+    account->session_idle_us =
+        options->session_idle_ms > 0 ? options->session_idle_ms * 1000 : account_session_idle_us;
+    account->session_life_us =
+        options->session_life_ms > 0 ? options->session_life_ms * 1000 : account_session_life_us;
+    account->sessions_max = options->sessions_max > 0 ? options->sessions_max : SESSIONS_MAX;
+    account->keys_max = options->keys_max > 0 ? options->keys_max : KEYS_MAX;
     hash_gate_open(&account->gate, options);
     throttle_open(&account->throttle);
     pthread_mutex_init(&account->touches.mutex, NULL);

@@ -29,6 +29,9 @@ struct account_options {
     int hash_passes, hash_memory_kib;
     size_t keys_cached_max; /* API keys kept in memory; 0: 20,000 */
     int64_t key_fresh_ms;   /* how old a cached verdict on a key may be; 0: 4,000 */
+    int64_t keys_max;       /* API keys of a project that were not revoked; 0: 1,000 */
+    int64_t session_idle_ms, session_life_ms; /* 0: as account_session.h says */
+    int64_t sessions_max;                     /* of one person; 0: 50 */
 };
 
 enum account_role { ACCOUNT_ROLE_MEMBER, ACCOUNT_ROLE_OWNER, ACCOUNT_ROLE_COUNT };

@@ -128,6 +128,7 @@ struct account {
     struct throttle throttle;
     struct touch_list touches;
     struct key_cache keys;
+    int64_t session_idle_us, session_life_us, sessions_max, keys_max;
     atomic_bool set_up; /* there is an owner: stays so */
 };
 

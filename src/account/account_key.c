@@ -5,8 +5,6 @@
 #include "clock.h"
 #include "db.h"
 
-enum { KEYS_MAX = 1000 }; /* of a project, not revoked */
-
 #define KEY_COLUMNS "id, name, hint, created_us, expires_us, used_us, revoked_us"
 
 static const char count_sql[] =
@@ -53,9 +51,9 @@ bool account_key_create(struct account *account, struct text org_id, struct text
     AUTO(db_tx) struct db_tx *tx = db_begin(account->db, DB_SCOPE_ORG(org_id), DB_WRITE);
     if (!db_one(tx, arena, &row, st, count_sql, db_text(project_id)))
         return status_wrap(st, "could not count the API keys");
-    if (db_row_int(&row, 0) >= KEYS_MAX)
-        return status_fail(st, STATUS_CONFLICT, "the project has %d API keys: revoke some first",
-                           KEYS_MAX);
+    if (db_row_int(&row, 0) >= account->keys_max)
+        return status_fail(st, STATUS_CONFLICT, "the project has %lld API keys: revoke some first",
+                           (long long)account->keys_max);
     if (!db_one(tx, arena, &row, st, insert_sql, db_text(project_id), db_text(ids_text(&id)),
                 db_text(user_id), db_text(name), db_text(text_of(hint)),
                 db_text(text_of(digest.key_id)), db_blob(digest.bytes, sizeof(digest.bytes)),

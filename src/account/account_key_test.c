@@ -258,6 +258,24 @@ static void listed(void **state)
     assert_int_equal(st.code, STATUS_NOT_FOUND);
 }
 
+static void as_many_as_set(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    struct account_key key;
+    struct text secret;
+    world_close(&world);
+    world_open(&world, &(struct account_options){.keys_max = 2});
+    world_owner(&world);
+    (void)make("first", 0, &key);
+    (void)make("second", 0, &key);
+    assert_false(account_key_create(world.account, ids_text(&world.owner.org),
+                                    ids_text(&world.owner.project), ids_text(&world.owner.user),
+                                    TEXT("third"), 0, world.arena, &key, &secret, &st));
+    assert_int_equal(st.code, STATUS_CONFLICT);
+    check_text(status_text(&st), "the project has 2 API keys: revoke some first");
+}
+
 /* A verdict in memory costs no database: it works on while the database cannot be asked. */
 static void from_memory(void **state)
 {
@@ -370,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pepper_rotated, set_up, tear_down),
         cmocka_unit_test_setup_teardown(last_use_is_noted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(listed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(as_many_as_set, set_up, tear_down),
         cmocka_unit_test_setup_teardown(from_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(crowded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_than_kept, set_up, tear_down),

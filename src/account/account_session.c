@@ -8,8 +8,6 @@
 
 #define SIGN_IN DB_SCOPE_SYSTEM(DB_SYSTEM_SIGN_IN)
 
-enum { SESSIONS_MAX = 50 }; /* of one person; the ones used longest ago make room */
-
 static const char user_find_sql[] =
     "SELECT u.id, u.password, u.disabled_us, m.org_id, m.role, p.id FROM app_user u "
     "JOIN membership m ON m.user_id = u.id JOIN project p ON p.org_id = m.org_id AND p.is_default "
@@ -125,7 +123,8 @@ bool account_session_start(struct account *account, struct account_caller *calle
     if (!db_exec(tx, NULL, st, insert_sql, org, db_text(ids_text(&id)), user,
                  db_blob(sha256, sizeof(sha256)), db_int(clock_wall_us()),
                  db_text_or_null(shown(address, ADDRESS_BYTES_MAX - 1)), db_text_or_null(agent)) ||
-        !db_exec(tx, NULL, st, trim_sql, org, user, db_int(SESSIONS_MAX)) || !db_commit(tx, st))
+        !db_exec(tx, NULL, st, trim_sql, org, user, db_int(account->sessions_max)) ||
+        !db_commit(tx, st))
         return status_wrap(st, "could not begin a session");
     caller->session = id;
     *token = fresh;
@@ -141,8 +140,8 @@ bool account_session_check(struct account *account, struct text token, struct te
     int64_t now_us = clock_wall_us();
     if (token_sha256(token, sha256) &&
         !db_read(account->db, SIGN_IN, arena, &rows, st, check_sql, db_blob(sha256, sizeof(sha256)),
-                 db_int(now_us - account_session_idle_us),
-                 db_int(now_us - account_session_life_us)))
+                 db_int(now_us - account->session_idle_us),
+                 db_int(now_us - account->session_life_us)))
         return status_wrap(st, "could not look up the session");
     if (rows.count == 0)
         return status_fail(st, STATUS_UNAUTHENTICATED, "not signed in, or the session has ended");
@@ -172,8 +171,9 @@ bool account_session_list(struct account *account, struct text org_id, struct te
     int64_t now_us = clock_wall_us();
     WEIR_ASSERT(limit > 0 && limit < DB_ROWS_MAX);
     if (!db_read(account->db, DB_SCOPE_ORG(org_id), arena, &rows, st, list_sql, db_text(user_id),
-                 db_int(now_us - account_session_idle_us), db_int(now_us - account_session_life_us),
-                 db_int(after_us), db_text(after_id), db_int(limit + 1)))
+                 db_int(now_us - account->session_idle_us),
+                 db_int(now_us - account->session_life_us), db_int(after_us), db_text(after_id),
+                 db_int(limit + 1)))
         return status_wrap(st, "could not list the sessions");
     *more = rows.count > (size_t)limit;
     *count = *more ? (size_t)limit : rows.count;
@@ -208,12 +208,17 @@ bool account_session_end_others(struct account *account, struct text org_id, str
            status_wrap(st, "could not end the other sessions");
 }
 
+int64_t account_session_life_s(const struct account *account)
+{
+    return account->session_life_us / 1000000;
+}
+
 bool sessions_purge(struct account *account, struct status *st)
 {
     int64_t now_us = clock_wall_us();
     AUTO(db_tx)
     struct db_tx *tx = db_begin(account->db, DB_SCOPE_SYSTEM(DB_SYSTEM_JOB), DB_WRITE);
-    return db_exec(tx, NULL, st, purge_sql, db_int(now_us - account_session_idle_us),
-                   db_int(now_us - account_session_life_us)) &&
+    return db_exec(tx, NULL, st, purge_sql, db_int(now_us - account->session_idle_us),
+                   db_int(now_us - account->session_life_us)) &&
            db_commit(tx, st);
 }

@@ -1,13 +1,15 @@
 /* account_session: signing in with a password, and the sessions that come of it. A session is a
  * row; the browser has a token of 256 random bits, of which only the SHA-256 is stored, so a
  * session ends the moment its row goes. It ends after 12 hours without use, and 7 days after it
- * began. */
+ * began, unless account_options say otherwise. */
 #pragma once
 #include "account.h"
 
 enum { ACCOUNT_TOKEN_BYTES = 43, ACCOUNT_SESSION_AGENT_BYTES_MAX = 500 };
 static const int64_t account_session_idle_us = INT64_C(12) * 3600 * 1000000;
 static const int64_t account_session_life_us = INT64_C(7) * 24 * 3600 * 1000000;
+/* How long a session may live with this account: how long a browser need keep its cookie. */
+int64_t account_session_life_s(const struct account *account);
 
 /* The cookie's value; give it out once. */
 struct account_token {
@@ -19,6 +21,8 @@ struct account_sign_in {
     struct text address, user_agent; /* where it comes from; may be empty; long ones are cut */
 };
 /* The same answer and the same time whether the address or the password is wrong.
+ * Failures are counted in the memory of this process: a restart forgets them, and several replicas
+ * count apart.
  * Fails: STATUS_UNAUTHENTICATED; STATUS_RATE_LIMITED with retry_after_ms after repeated failures,
  * or when too many passwords are being checked; never for ever. */
 MUST_CHECK bool account_sign_in(struct account *account, const struct account_sign_in *sign_in,

@@ -201,6 +201,32 @@ static void ends_by_itself(void **state)
     assert_int_equal(world_number(&world, "SELECT count(*) FROM session"), 0);
 }
 
+/* As the settings say, not as the defaults do. */
+static void other_limits(void **state)
+{
+    (void)state;
+    struct account_caller caller;
+    world_close(&world);
+    world_open(&world, &(struct account_options){.session_idle_ms = 60 * 1000,
+                                                 .session_life_ms = 120 * 1000,
+                                                 .sessions_max = 2});
+    world_owner(&world);
+    assert_int_equal(account_session_life_s(world.account), 120);
+    struct account_token token = signed_in(&caller);
+    db_scratch_script(&world.scratch, "UPDATE session SET seen_us = seen_us - 55000000");
+    assert_true(alive(&token));
+    db_scratch_script(&world.scratch, "UPDATE session SET seen_us = seen_us - 6000000");
+    assert_false(alive(&token));
+    token = signed_in(&caller);
+    db_scratch_script(&world.scratch, "UPDATE session SET created_us = created_us - 119000000");
+    assert_true(alive(&token));
+    db_scratch_script(&world.scratch, "UPDATE session SET created_us = created_us - 2000000");
+    assert_false(alive(&token));
+    for (int i = 0; i < 4; i++)
+        (void)signed_in(&caller);
+    assert_int_equal(world_number(&world, "SELECT count(*) FROM session"), 2);
+}
+
 static void last_use_is_noted(void **state)
 {
     (void)state;
@@ -386,6 +412,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_ones_take_as_long, set_up, tear_down),
         cmocka_unit_test_setup_teardown(throttled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ends_by_itself, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(last_use_is_noted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(listed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_without_end, set_up, tear_down),

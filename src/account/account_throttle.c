@@ -6,8 +6,10 @@
  * So that a stranger cannot keep an owner out of their own house: from an address from which the
  * account was opened before, only the failures of that address count.
  *
- * The table has a fixed size and forgets what was touched longest ago; a restart forgets all. Its
- * keys are hashed with a secret of the process, so that nobody can aim at a place in it. */
+ * The table has a fixed size and forgets what was touched longest ago. It is this process's own: a
+ * restart forgets all, and several replicas count apart, so that whoever has n of them to ask has n
+ * times the guesses. That is meant: a row per failed attempt would let anybody fill the database.
+ * Its keys are hashed with a secret of the process, so that nobody can aim at a place in it. */
 #include <arpa/inet.h>
 #include <sodium.h>
 #include <stdio.h>

@@ -17,6 +17,7 @@
 
 enum {
     STREAM_MAX_MS = 15 * 60 * 1000,
+    REQUEST_MAX_MS = 5 * 60 * 1000,
     DRAIN_MAX_MS = 30 * 1000,
     BODY_BYTES_MAX = 8 * 1024 * 1024,
     WAIT_POLL_MS = 20,
@@ -24,6 +25,7 @@ enum {
 
 static void copy_options(struct api *api, const struct api_options *options);
 static bool check_options(const struct api *api, struct status *st);
+static bool open_proxies(struct api *api, struct status *st);
 static bool open_tls(struct api *api, struct status *st);
 static bool seed(struct api *api, struct status *st);
 static void make_router(struct api *api);
@@ -58,9 +60,9 @@ bool api_open(const struct api_options *options, struct api **out, struct status
         .messages_max = options->messages_max,
         .runs_max = options->runs_max,
         .answer_bytes_max = options->answer_bytes_max,
-        .run_max_ms = api->options.stream_max_ms,
+        .run_max_ms = api->options.relay.stream_max_ms,
     });
-    if (!check_options(api, st) || !open_tls(api, st) || !seed(api, st)) {
+    if (!check_options(api, st) || !open_proxies(api, st) || !open_tls(api, st) || !seed(api, st)) {
         api_close(api);
         return false;
     }
@@ -152,6 +154,7 @@ void api_close(struct api *api)
         return;
     chat_close(api->chat);
     http_router_free(api->router);
+    http_forwarded_free(api->forwarded);
     api_web_free(api->web);
     relay_registry_close(api->registry);
     relay_metrics_close(api->relay_metrics);
@@ -183,12 +186,24 @@ static void copy_options(struct api *api, const struct api_options *options)
         own->hosts[i] = arena_text(arena, own->hosts[i]);
     for (size_t i = 0; i < own->cors_origins_count; i++)
         own->cors_origins[i] = arena_text(arena, own->cors_origins[i]);
+    for (size_t i = 0; i < own->proxies_count; i++)
+        own->proxies[i] = arena_text(arena, own->proxies[i]);
+    for (size_t i = 0; i < own->infer_args_count; i++) {
+        struct relay_local_args *args = &own->infer_args[i];
+        struct text *copies = ARENA_ARRAY(arena, args->count, struct text);
+        for (size_t a = 0; a < args->count; a++)
+            copies[a] = arena_text(arena, args->args[a]);
+        args->model = arena_text(arena, args->model);
+        args->args = copies;
+    }
     if (own->replica_id.len == 0) {
         struct id id = ids_new("rep_");
         own->replica_id = arena_text(arena, ids_text(&id));
     }
-    if (own->stream_max_ms == 0)
-        own->stream_max_ms = STREAM_MAX_MS;
+    if (own->relay.stream_max_ms == 0)
+        own->relay.stream_max_ms = STREAM_MAX_MS;
+    if (own->request_max_ms == 0)
+        own->request_max_ms = REQUEST_MAX_MS;
     if (own->drain_max_ms == 0)
         own->drain_max_ms = DRAIN_MAX_MS;
     if (own->body_bytes_max == 0)
@@ -218,6 +233,15 @@ static bool check_options(const struct api *api, struct status *st)
         LOG_WARN("listening without TLS for other machines", LOG_TEXT("on", options->listen[i]));
     }
     return true;
+}
+
+static bool open_proxies(struct api *api, struct status *st)
+{
+    const struct api_options *options = &api->options;
+    if (http_forwarded_new(options->proxies, options->proxies_count, options->proxy_header,
+                           &api->forwarded, st))
+        return true;
+    return status_wrap(st, "trusted_proxies");
 }
 
 static bool open_tls(struct api *api, struct status *st)

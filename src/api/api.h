@@ -9,6 +9,10 @@
  * handler); the rest belongs to the thread that opened it. */
 #pragma once
 #include "base.h"
+#include "http_forwarded.h"
+#include "http_server.h"
+#include "relay_call.h"
+#include "relay_local.h"
 #include "status.h"
 #include "text.h"
 
@@ -18,7 +22,7 @@ struct db;
 struct observe;
 struct vault;
 
-enum { API_ADDRESSES_MAX = 8, API_SEEDS_MAX = 32, API_ORIGINS_MAX = 16 };
+enum { API_ADDRESSES_MAX = 8, API_SEEDS_MAX = 32, API_ORIGINS_MAX = 16, API_PROXIES_MAX = 32 };
 
 /* A model that the configuration names: its row is made when it is absent, and marked managed. */
 struct api_model_seed {
@@ -59,6 +63,9 @@ struct api_options {
     struct text
         hosts[API_ORIGINS_MAX]; /* names that Host may have besides addresses and localhost */
     size_t hosts_count;
+    struct text proxies[API_PROXIES_MAX]; /* trusted; see http_forwarded.h */
+    size_t proxies_count;
+    enum http_forwarded_header proxy_header;
     struct text
         cors_origins[API_ORIGINS_MAX]; /* may call /v1 from a page, with a key; "*" for all */
     size_t cors_origins_count;
@@ -68,6 +75,10 @@ struct api_options {
     struct text infer_path; /* the program weir-infer */
     /* What is wrong with a model's file, looked at before it is run; NULL: nobody looks. */
     bool (*model_check)(const char *path, struct status *st);
+    /* For weir-infer; at most one for every model, and one for each that the configuration names.
+     */
+    struct relay_local_args infer_args[API_SEEDS_MAX + 1];
+    size_t infer_args_count;
     struct api_model_seed models[API_SEEDS_MAX];
     size_t models_count;
     struct api_upstream_seed upstreams[API_SEEDS_MAX];
@@ -75,14 +86,15 @@ struct api_options {
     struct text upstream_ca; /* PEM for https upstreams; empty: the system's */
 
     /* Limits. */
-    int64_t stream_max_ms; /* WEIR_STREAM_MAX: 15 min */
-    int64_t drain_max_ms;  /* WEIR_DRAIN_MAX: 30 s */
-    size_t body_bytes_max; /* of /v1/chat/completions: 8 MiB */
-    size_t connections_max;
-    int64_t threads_max;     /* conversations of one person: 10,000 */
-    int64_t messages_max;    /* of one conversation: 2,000 */
-    int64_t runs_max;        /* of one person at a time: 4 */
-    size_t answer_bytes_max; /* of one run: 1 MiB */
+    struct http_limits http;
+    struct relay_limits relay; /* stream_max_ms is WEIR_STREAM_MAX */
+    int64_t request_max_ms;    /* a request and its answer, but what a model writes: 5 min */
+    int64_t drain_max_ms;      /* WEIR_DRAIN_MAX: 30 s */
+    size_t body_bytes_max;     /* of /v1/chat/completions: 8 MiB */
+    int64_t threads_max;       /* conversations of one person: 10,000 */
+    int64_t messages_max;      /* of one conversation: 2,000 */
+    int64_t runs_max;          /* of one person at a time: 4 */
+    size_t answer_bytes_max;   /* of one run: 1 MiB */
 };
 
 /* Copies the options, seeds models and upstreams, prepares what workers share. Makes no thread.

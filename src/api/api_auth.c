@@ -138,16 +138,8 @@ bool api_is_secure(const struct http_request *req)
 
 struct text api_peer_address(const struct http_request *req)
 {
-    struct text peer = req->peer;
-    size_t colon = peer.len;
-    while (colon > 0 && peer.at[colon - 1] != ':')
-        colon--;
-    if (colon == 0)
-        return TEXT("");
-    peer = text_take(peer, colon - 1);
-    if (peer.len > 2 && peer.at[0] == '[')
-        peer = (struct text){peer.at + 1, peer.len - 2};
-    return peer;
+    return http_forwarded_client(api_request_of(req)->api->forwarded, req->peer, req->headers,
+                                 req->arena);
 }
 
 /* Host without its port and brackets. */

@@ -22,16 +22,24 @@ static bool read_text(struct http_request *req, const struct api_field *field, c
                       struct api_value *out, struct status *st);
 static size_t characters(struct text text);
 
+bool api_body_json(struct http_request *req, bool absent_fits, size_t bytes_max, struct text *body,
+                   struct status *st)
+{
+    struct text type = http_request_header(req, TEXT("content-type"));
+    struct text essence = text_trim(text_take(type, text_find_byte(type, ';')));
+    if (!(absent_fits && type.at == NULL) && !text_equal_nocase(essence, TEXT("application/json")))
+        return api_fail(req, st, API_PROBLEM_WRONG_MEDIA_TYPE, NULL,
+                        "the body must be application/json");
+    if (http_request_body(req, bytes_max, body, st))
+        return true;
+    return st->code == STATUS_TIMEOUT ? api_fail_as(req, API_PROBLEM_TOO_SLOW) : false;
+}
+
 bool api_body_read(struct http_request *req, const struct api_field *fields, size_t count,
                    struct api_value *values, struct status *st)
 {
     struct check check = {0};
-    struct text type = http_request_header(req, TEXT("content-type"));
-    if (!text_equal_nocase(text_trim(text_take(type, text_find_byte(type, ';'))),
-                           TEXT("application/json")))
-        return api_fail(req, st, API_PROBLEM_WRONG_MEDIA_TYPE, NULL,
-                        "the body must be application/json");
-    if (!http_request_body(req, api_request_of(req)->route->body_bytes_max, &check.body, st))
+    if (!api_body_json(req, false, api_request_of(req)->route->body_bytes_max, &check.body, st))
         return false;
     if (check.body.len <= RELAY_REQUEST_INLINE_BYTES)
         check_run(&check);

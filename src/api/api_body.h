@@ -48,6 +48,13 @@ struct api_value {
 
 enum { API_FIELDS_MAX = 16 };
 
+/* Reads the whole body of a request that says that it is JSON, or does not say what it is, as many
+ * clients of /v1 do (`absent_fits`: not so for a page of the web, whose form could then be sent to
+ * us by another site).
+ * Fails: 415 another content type; 408 too slow; as http_request_body. */
+MUST_CHECK bool api_body_json(struct http_request *req, bool absent_fits, size_t bytes_max,
+                              struct text *body, struct status *st);
+
 /* Reads the body, up to the route's limit, into values[0] to values[count - 1].
  * Fails: 415 another content type; STATUS_INVALID (invalid-json, or with the field at fault);
  * STATUS_TOO_LARGE; as http_request_body. */

@@ -32,6 +32,7 @@ static const struct problem {
     [API_PROBLEM_RUN_ACTIVE] = {"run-active", 409, STATUS_CONFLICT, "An answer is being written"},
     [API_PROBLEM_IN_USE] = {"in-use", 409, STATUS_CONFLICT, "In use"},
     [API_PROBLEM_MANAGED] = {"managed", 409, STATUS_CONFLICT, "Managed by the configuration"},
+    [API_PROBLEM_TOO_SLOW] = {"too-slow", 408, STATUS_TIMEOUT, "The request came too slowly"},
     [API_PROBLEM_TOO_LARGE] = {"too-large", 413, STATUS_TOO_LARGE, "Too large"},
     [API_PROBLEM_WRONG_MEDIA_TYPE] = {"wrong-media-type", 415, STATUS_INVALID, "Wrong media type"},
     [API_PROBLEM_THROTTLED] = {"throttled", 429, STATUS_RATE_LIMITED, "Too many requests"},
@@ -229,6 +230,8 @@ static enum api_problem problem_for_http(int http_status)
         return API_PROBLEM_NOT_FOUND;
     case 405:
         return API_PROBLEM_METHOD_NOT_ALLOWED;
+    case 408:
+        return API_PROBLEM_TOO_SLOW;
     case 413:
         return API_PROBLEM_TOO_LARGE;
     case 503:

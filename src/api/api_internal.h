@@ -54,6 +54,7 @@ struct api {
     struct chat *chat;
     struct api_web *web;
     struct http_router *router;
+    struct http_forwarded *forwarded;
     struct http_tls *server_tls, *client_tls;
     struct http_counters counters;
     struct metric_family *requests, *durations;

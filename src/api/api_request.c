@@ -46,6 +46,11 @@ struct api_request *api_request_of(const struct http_request *req)
     return req->user;
 }
 
+void api_request_unbound(void)
+{
+    (void)fiber_set_deadline(CLOCK_NEVER);
+}
+
 const struct api_caller *api_caller_of(const struct http_request *req)
 {
     return &api_request_of(req)->caller;
@@ -74,8 +79,13 @@ static void dispatch(struct api_listener *listener, struct http_request *req,
                      struct http_reply *reply)
 {
     struct status st = {0};
+    int64_t bound_us = req->started_us + listener->worker->api->options.request_max_ms * 1000;
     add_headers(req, reply);
-    if (run(listener, req, reply, &st))
+    if (!listener->control)
+        (void)fiber_set_deadline(bound_us);
+    bool done = run(listener, req, reply, &st);
+    (void)fiber_set_deadline(CLOCK_NEVER); /* an error may still be said */
+    if (done)
         return;
     if (http_reply_started(reply))
         return;

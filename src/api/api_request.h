@@ -66,6 +66,7 @@ enum api_problem {
     API_PROBLEM_RUN_ACTIVE,
     API_PROBLEM_IN_USE,
     API_PROBLEM_MANAGED,
+    API_PROBLEM_TOO_SLOW,
     API_PROBLEM_TOO_LARGE,
     API_PROBLEM_WRONG_MEDIA_TYPE,
     API_PROBLEM_THROTTLED,
@@ -89,6 +90,8 @@ struct api_request {
 };
 
 struct api_request *api_request_of(const struct http_request *req);
+/* What follows has limits of its own (a model's answer): the deadline of the request ends here. */
+void api_request_unbound(void);
 const struct api_caller *api_caller_of(const struct http_request *req);
 
 /* Fails a handler with a problem of its own: fills `st` with the code that goes with it.
@@ -101,5 +104,6 @@ bool api_fail_as(struct http_request *req, enum api_problem problem);
 
 /* Whether people reach us over TLS: a cookie must then be Secure and named __Host-… */
 bool api_is_secure(const struct http_request *req);
-/* The address of the client, without its port; "" when unknown. */
+/* The address of the client, without its port; "" when unknown. Behind a trusted proxy it is what
+ * that says. */
 struct text api_peer_address(const struct http_request *req);

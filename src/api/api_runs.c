@@ -26,6 +26,7 @@ bool api_runs_events(struct http_request *req, struct http_reply *reply, struct 
         return false;
     if (ended)
         return api_json_send_nothing(reply, st);
+    api_request_unbound();
     if (!http_sse_start(reply, st))
         return false;
     for (;;) {

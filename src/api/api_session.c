@@ -108,7 +108,8 @@ bool api_session_begin(struct http_request *req, struct http_reply *reply,
 void api_session_cookie_set(const struct http_request *req, struct http_reply *reply,
                             const struct account_token *token)
 {
-    set_cookie(req, reply, text_of(token->bytes), account_session_life_us / 1000000);
+    set_cookie(req, reply, text_of(token->bytes),
+               account_session_life_s(api_request_of(req)->api->account));
 }
 
 void api_session_cookie_clear(const struct http_request *req, struct http_reply *reply)

@@ -2,6 +2,7 @@
  * here asks the database or another thread, unless the body is long. */
 #include <stdio.h>
 #include <string.h>
+#include "api_body.h"
 #include "api_error.h"
 #include "api_handlers.h"
 #include "api_internal.h"
@@ -61,13 +62,9 @@ bool api_v1_chat_post(struct http_request *req, struct http_reply *reply, struct
 static bool read_request(struct http_request *req, struct reading *reading, struct status *st)
 {
     const struct api *api = api_request_of(req)->api;
-    struct text type = http_request_header(req, TEXT("content-type"));
-    if (!text_equal_nocase(text_trim(text_take(type, text_find_byte(type, ';'))),
-                           TEXT("application/json")))
-        return api_fail(req, st, API_PROBLEM_WRONG_MEDIA_TYPE, NULL,
-                        "the body must be application/json");
-    if (!http_request_body(req, api->options.body_bytes_max, &reading->body, st))
+    if (!api_body_json(req, true, api->options.body_bytes_max, &reading->body, st))
         return false;
+    api_request_unbound();
     if (reading->body.len <= RELAY_REQUEST_INLINE_BYTES)
         read_run(reading);
     else if (!offload(read_run, reading, st))

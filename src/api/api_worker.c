@@ -102,7 +102,7 @@ static bool set_up(struct api_worker *worker, struct relay_local **local, struct
                                                         .registry = api->registry,
                                                         .metrics = api->relay_metrics,
                                                         .tls = api->client_tls,
-                                                        .stream_max_ms = api->options.stream_max_ms,
+                                                        .limits = api->options.relay,
                                                     });
     return listen_all(worker, st) && (worker->index != 0 || start_background(worker, local, st));
 }
@@ -154,7 +154,6 @@ static bool listen_on(struct api_worker *worker, struct text at, uint16_t port,
         .error = api_handle_error,
         .ctx = listener,
         .counters = &api->counters,
-        .limits = {.connections_max = api->options.connections_max},
     };
     *listener = *kind;
     listener->worker = worker;
@@ -163,6 +162,8 @@ static bool listen_on(struct api_worker *worker, struct text at, uint16_t port,
     options.address.port = port;
     options.listen.reuse_port = !options.address.is_unix && !kind->metrics;
     options.listen.unix_mode = 0600;
+    if (!kind->control) /* the operator's own door keeps to what is usual */
+        options.limits = api->options.http;
     if (!kind->control && !kind->metrics)
         options.tls = api->server_tls;
     if (!http_server_open(worker->loop, &options, &listener->server, st))
@@ -181,6 +182,8 @@ static bool start_background(struct api_worker *worker, struct relay_local **loc
             .registry = api->registry,
             .infer_path = api->options.infer_path,
             .model_check = api->options.model_check,
+            .args = api->options.infer_args,
+            .args_count = api->options.infer_args_count,
             .run_folder = arena_format(arena, "%.*s/run", TEXT_ARG(api->options.data_folder)),
         };
         if (!relay_local_open(worker->loop, &options, local, st) ||
@@ -228,7 +231,7 @@ static void drain_all(struct api_worker *worker)
         *drain = (struct drain){
             .worker = worker,
             .server = worker->listeners[i].server,
-            .stream_deadline_us = clock_deadline_ms(api->options.stream_max_ms),
+            .stream_deadline_us = clock_deadline_ms(api->options.relay.stream_max_ms),
             .drain_deadline_us = deadline_us,
         };
         if (fiber_start_joinable(worker->loop, "drain", drain_run, drain, &drain->fiber, &st))

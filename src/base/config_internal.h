@@ -31,6 +31,9 @@ const struct config_setting *config_row(struct text name, size_t *place);
 MUST_CHECK bool config_value_set(const struct config_setting *setting, struct text raw,
                                  struct text source, struct arena *arena,
                                  struct config_value *value, struct status *st);
+/* A duration or a size, in the largest unit that leaves no rest: "15min". */
+struct text config_value_written(const struct config_setting *setting, int64_t number, char *memory,
+                                 size_t size);
 /* Takes over all that the text of a file says; `name` is the file's, for sources and errors. */
 MUST_CHECK bool config_file_read(struct config *config, struct text text, struct text name,
                                  struct arena *arena, struct status *st);

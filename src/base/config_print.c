@@ -23,7 +23,7 @@ void config_print(const struct config *config, struct text_buf *buf)
         for (const struct config_setting *row = group->settings; row->name != NULL; row++) {
             const struct config_value *value = &config->values[place++];
             size_t start = buf->len;
-            text_buf_addf(buf, "%-18s = ", row->name);
+            text_buf_addf(buf, "%-27s = ", row->name);
             print_value(row, value, buf);
             while (buf->len - start < 60 && !buf->cut)
                 text_buf_add(buf, TEXT(" "));
@@ -165,6 +165,7 @@ static void markdown_rows(const struct config_setting *rows, bool environment, s
 static void markdown_type(const struct config_setting *setting, struct text_buf *buf)
 {
     struct text rest, choice;
+    char memory[40];
     switch (setting->type) {
     case CONFIG_TEXT:
         text_buf_add(buf, TEXT("text"));
@@ -179,10 +180,10 @@ static void markdown_type(const struct config_setting *setting, struct text_buf 
         text_buf_add(buf, TEXT("on, off"));
         break;
     case CONFIG_DURATION:
-        text_buf_add(buf, TEXT("duration"));
-        break;
     case CONFIG_SIZE:
-        text_buf_add(buf, TEXT("size"));
+        text_buf_add(buf, config_value_written(setting, setting->min, memory, sizeof(memory)));
+        text_buf_add(buf, TEXT(" to "));
+        text_buf_add(buf, config_value_written(setting, setting->max, memory, sizeof(memory)));
         break;
     case CONFIG_CHOICE:
         rest = text_of(setting->choices);

@@ -127,9 +127,9 @@ static void precedence(void **state)
     static const struct {
         const char *setting, *source;
     } lines[] = {
-        {"workers            = 3", "--workers"},
-        {"log_level          = error", "WEIR_LOG_LEVEL"},
-        {"drain_max          = 30s", "default"},
+        {"workers                     = 3", "--workers"},
+        {"log_level                   = error", "WEIR_LOG_LEVEL"},
+        {"drain_max                   = 30s", "default"},
     };
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         struct text line = arena_format(arena, "%-60s  # %s\n", lines[i].setting, lines[i].source);

@@ -75,6 +75,16 @@ bool config_value_set(const struct config_setting *setting, struct text raw, str
     return true;
 }
 
+struct text config_value_written(const struct config_setting *setting, int64_t number, char *memory,
+                                 size_t size)
+{
+    bool duration = setting->type == CONFIG_DURATION;
+    struct text_out out = text_out_over(memory, size);
+    write_units(&out, duration ? durations : sizes,
+                duration ? ARRAY_LEN(durations) : ARRAY_LEN(sizes), number);
+    return text_out_text(&out);
+}
+
 static bool parse_int(const struct config_setting *setting, struct text raw, int64_t *out,
                       struct status *st)
 {

@@ -8,6 +8,10 @@
 #include "cli_internal.h"
 #include "infer_gguf.h"
 
+static struct http_limits http_limits(const struct config *config);
+static struct relay_limits relay_limits(const struct config *config);
+static bool add_infer_args(struct cli *cli, const struct config_section *section,
+                           struct api_options *options, struct status *st);
 static bool add_models(struct cli *cli, struct api_options *options, struct status *st);
 static bool add_model_section(struct cli *cli, const struct config_section *section,
                               struct api_options *options, struct status *st);
@@ -39,10 +43,14 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         .infer_path = cli_infer_program(cli),
         .model_check = infer_gguf_check,
         .upstream_ca = config_text(config, "upstream_ca"),
-        .stream_max_ms = config_ms(config, "stream_max"),
+        .proxy_header = text_equal(config_text(config, "proxy_header"), TEXT("forwarded"))
+                            ? HTTP_FORWARDED_RFC7239
+                            : HTTP_FORWARDED_X_FORWARDED_FOR,
+        .http = http_limits(config),
+        .relay = relay_limits(config),
+        .request_max_ms = config_ms(config, "request_timeout"),
         .drain_max_ms = config_ms(config, "drain_max"),
         .body_bytes_max = config_bytes(config, "body_max"),
-        .connections_max = (size_t)config_int(config, "connections_max"),
         .threads_max = config_int(config, "threads_max"),
         .messages_max = config_int(config, "messages_max"),
         .runs_max = config_int(config, "runs_max"),
@@ -54,9 +62,12 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         return status_fail(st, STATUS_INVALID, "tls_certificate and tls_key need each other");
     if (!copy_list(cli, "listen", options.listen, API_ADDRESSES_MAX, &options.listen_count, st) ||
         !copy_list(cli, "hosts", options.hosts, API_ORIGINS_MAX, &options.hosts_count, st) ||
+        !copy_list(cli, "trusted_proxies", options.proxies, API_PROXIES_MAX, &options.proxies_count,
+                   st) ||
         !copy_list(cli, "cors_origins_v1", options.cors_origins, API_ORIGINS_MAX,
                    &options.cors_origins_count, st) ||
-        !add_upstreams(cli, &options, st) || !add_models(cli, &options, st))
+        !add_upstreams(cli, &options, st) || !add_infer_args(cli, NULL, &options, st) ||
+        !add_models(cli, &options, st))
         return false;
     *out = options;
     return true;
@@ -91,6 +102,89 @@ struct text cli_model_name(struct text path, struct arena *arena)
             *c = c == copy ? 'm' : '-';
     }
     return copy[0] == '\0' ? TEXT("model") : text_of(copy);
+}
+
+static struct http_limits http_limits(const struct config *config)
+{
+    return (struct http_limits){
+        .connections_max = (size_t)config_int(config, "connections_max"),
+        .head_bytes_max = config_bytes(config, "head_max"),
+        .target_bytes_max = config_bytes(config, "target_max"),
+        .headers_max = (size_t)config_int(config, "headers_max"),
+        .arena_bytes_max = config_bytes(config, "request_memory_max"),
+        .head_ms = config_ms(config, "head_timeout"),
+        .idle_ms = config_ms(config, "idle_timeout"),
+        .body_grace_ms = config_ms(config, "body_grace"),
+        .body_bytes_per_second = config_bytes(config, "body_rate_min"),
+        .write_ms = config_ms(config, "write_timeout"),
+    };
+}
+
+static struct relay_limits relay_limits(const struct config *config)
+{
+    return (struct relay_limits){
+        .stream_max_ms = config_ms(config, "stream_max"),
+        .connect_ms = config_ms(config, "upstream_connect_timeout"),
+        .first_byte_ms = config_ms(config, "upstream_first_byte_timeout"),
+        .answer_ms = config_ms(config, "upstream_answer_timeout"),
+        .idle_ms = config_ms(config, "upstream_idle_timeout"),
+        .keepalive_ms = config_ms(config, "upstream_keepalive"),
+        .connections_max = (size_t)config_int(config, "upstream_connections_max"),
+        .connections_idle = (size_t)config_int(config, "upstream_connections_idle"),
+        .local_wait_ms = config_ms(config, "model_wait_max"),
+        .local_first_byte_ms = config_ms(config, "model_first_byte_timeout"),
+        .local_idle_ms = config_ms(config, "model_idle_timeout"),
+    };
+}
+
+/* The settings of weir-infer, as its arguments: of all models (`section` is NULL), or of one. What
+ * is 0 it decides by itself. */
+static bool add_infer_args(struct cli *cli, const struct config_section *section,
+                           struct api_options *options, struct status *st)
+{
+    static const struct {
+        const char *setting, *field, *flag;
+        int64_t min;
+    } numbers[] = {
+        {"infer_context", "context", "context", 16},
+        {"infer_parallel", "parallel", "parallel", 1},
+        {"infer_queue", "queue", "queue", 1},
+        {"infer_threads", "threads", "threads", 1},
+        {"infer_batch", "batch", "batch", 32},
+        {"infer_prompt_budget", "prompt_budget", "prompt-budget", 1},
+        {"infer_gpu_layers", "gpu_layers", "gpu-layers", -1},
+    };
+    const struct config *config = cli->config;
+    struct text *args = ARENA_ARRAY(cli->arena, RELAY_LOCAL_ARGS_MAX / 2, struct text);
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        const char *name = section == NULL ? numbers[i].setting : numbers[i].field;
+        int64_t number =
+            section == NULL ? config_int(config, name) : config_section_int(section, name);
+        if (number != 0 && number < numbers[i].min)
+            return status_fail(st, STATUS_INVALID, "%s must be 0, or at least %lld", name,
+                               (long long)numbers[i].min);
+        if (number != 0)
+            args[count++] =
+                arena_format(cli->arena, "--%s=%lld", numbers[i].flag, (long long)number);
+    }
+    struct text cache_type = section == NULL ? config_text(config, "infer_cache_type")
+                                             : config_section_text(section, "cache_type");
+    if (!text_equal(cache_type, TEXT("usual")))
+        args[count++] = arena_format(cli->arena, "--cache-type=%.*s", TEXT_ARG(cache_type));
+    if (section == NULL) {
+        args[count++] =
+            arena_format(cli->arena, "--poll=%lld", (long long)config_int(config, "infer_poll"));
+        if (config_bool(config, "infer_lock_memory"))
+            args[count++] = TEXT("--lock-memory");
+        args[count++] =
+            arena_format(cli->arena, "--log=%.*s,%.*s", TEXT_ARG(config_text(config, "log_level")),
+                         TEXT_ARG(config_text(config, "log_format")));
+    }
+    if (count > 0)
+        options->infer_args[options->infer_args_count++] = (struct relay_local_args){
+            .model = section == NULL ? TEXT("") : section->name, .args = args, .count = count};
+    return true;
 }
 
 static bool add_models(struct cli *cli, struct api_options *options, struct status *st)
@@ -137,7 +231,7 @@ static bool add_model_section(struct cli *cli, const struct config_section *sect
     if (options->models_count == API_SEEDS_MAX)
         return status_fail(st, STATUS_INVALID, "there are more than %d models", API_SEEDS_MAX);
     options->models[options->models_count++] = seed;
-    return true;
+    return seed.path.len == 0 || add_infer_args(cli, section, options, st);
 }
 
 static bool add_upstreams(struct cli *cli, struct api_options *options, struct status *st)

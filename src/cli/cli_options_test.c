@@ -25,7 +25,7 @@ static void defaults(void **state)
     assert_true(make(arena, "", &options, &st));
     assert_int_equal(options.listen_count, 1);
     check_text(options.listen[0], "127.0.0.1:8080");
-    assert_int_equal(options.stream_max_ms, 900000);
+    assert_int_equal(options.relay.stream_max_ms, 900000);
     assert_int_equal(options.models_count, 0);
     assert_false(options.plain_anywhere);
     assert_true(text_ends(options.infer_path, TEXT("/weir-infer")) &&
@@ -62,6 +62,94 @@ static void sections(void **state)
     check_text(options.models[2].name, "Small one");
 }
 
+/* Every limit comes through, each with a value of its own, so that none stands for another. */
+static void limits(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena *arena = arena_open(4 * MIB);
+    struct api_options options;
+    struct status st = {0};
+    static const char file[] =
+        "connections_max=101\nhead_max=10002\ntarget_max=10003\nheaders_max=104\n"
+        "request_memory_max=100000005\nhead_timeout=1006ms\nidle_timeout=1007ms\n"
+        "body_grace=1008ms\nbody_rate_min=1009\nwrite_timeout=1010ms\n"
+        "request_timeout=1011ms\nbody_max=10012\nstream_max=1013ms\ndrain_max=1014ms\n"
+        "upstream_connect_timeout=1015ms\nupstream_first_byte_timeout=1016ms\n"
+        "upstream_answer_timeout=1017ms\nupstream_idle_timeout=1018ms\n"
+        "upstream_keepalive=1019ms\nupstream_connections_max=1020\n"
+        "upstream_connections_idle=1021\nmodel_wait_max=1022ms\n"
+        "model_first_byte_timeout=1023ms\nmodel_idle_timeout=1024ms\n"
+        "trusted_proxies=10.0.0.0/8,unix\nproxy_header=forwarded\n";
+    if (!make(arena, file, &options, &st))
+        fail_msg("%s", st.text);
+    assert_int_equal(options.http.connections_max, 101);
+    assert_int_equal(options.http.head_bytes_max, 10002);
+    assert_int_equal(options.http.target_bytes_max, 10003);
+    assert_int_equal(options.http.headers_max, 104);
+    assert_int_equal(options.http.arena_bytes_max, 100000005);
+    assert_int_equal(options.http.head_ms, 1006);
+    assert_int_equal(options.http.idle_ms, 1007);
+    assert_int_equal(options.http.body_grace_ms, 1008);
+    assert_int_equal(options.http.body_bytes_per_second, 1009);
+    assert_int_equal(options.http.write_ms, 1010);
+    assert_int_equal(options.request_max_ms, 1011);
+    assert_int_equal(options.body_bytes_max, 10012);
+    assert_int_equal(options.relay.stream_max_ms, 1013);
+    assert_int_equal(options.drain_max_ms, 1014);
+    assert_int_equal(options.relay.connect_ms, 1015);
+    assert_int_equal(options.relay.first_byte_ms, 1016);
+    assert_int_equal(options.relay.answer_ms, 1017);
+    assert_int_equal(options.relay.idle_ms, 1018);
+    assert_int_equal(options.relay.keepalive_ms, 1019);
+    assert_int_equal(options.relay.connections_max, 1020);
+    assert_int_equal(options.relay.connections_idle, 1021);
+    assert_int_equal(options.relay.local_wait_ms, 1022);
+    assert_int_equal(options.relay.local_first_byte_ms, 1023);
+    assert_int_equal(options.relay.local_idle_ms, 1024);
+    assert_int_equal(options.proxies_count, 2);
+    check_text(options.proxies[1], "unix");
+    assert_int_equal(options.proxy_header, HTTP_FORWARDED_RFC7239);
+}
+
+/* What weir-infer is started with: for every model, and for one. */
+static struct text joined(struct arena *arena, const struct relay_local_args *args)
+{
+    struct text_buf buf = text_buf_in(arena, 64 * KIB);
+    for (size_t i = 0; i < args->count; i++)
+        text_buf_addf(&buf, "%s%.*s", i == 0 ? "" : " ", TEXT_ARG(args->args[i]));
+    return text_buf_text(&buf);
+}
+
+static void engine(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena *arena = arena_open(4 * MIB);
+    struct api_options options;
+    struct status st = {0};
+    assert_true(make(arena, "[model a]\npath=/a.gguf\n", &options, &st));
+    assert_int_equal(options.infer_args_count, 1);
+    check_text(options.infer_args[0].model, "");
+    check_text(joined(arena, &options.infer_args[0]), "--cache-type=f16 --poll=50 --log=info,text");
+    static const char file[] =
+        "infer_context=1024\ninfer_parallel=3\ninfer_queue=5\ninfer_threads=2\ninfer_batch=64\n"
+        "infer_prompt_budget=32\ninfer_gpu_layers=-1\ninfer_cache_type=q8_0\ninfer_poll=0\n"
+        "infer_lock_memory=on\nlog_level=warn\nlog_format=json\n"
+        "[upstream u]\nurl=https://h/v1\n[model far]\nupstream=u\n"
+        "[model b]\npath=/b.gguf\ncontext=2048\nparallel=7\nqueue=9\nthreads=1\nbatch=128\n"
+        "prompt_budget=16\ngpu_layers=4\ncache_type=f16\n";
+    if (!make(arena, file, &options, &st))
+        fail_msg("%s", st.text);
+    assert_int_equal(options.infer_args_count, 2);
+    check_text(joined(arena, &options.infer_args[0]),
+               "--context=1024 --parallel=3 --queue=5 --threads=2 --batch=64 --prompt-budget=32 "
+               "--gpu-layers=-1 --cache-type=q8_0 --poll=0 --lock-memory --log=warn,json");
+    check_text(options.infer_args[1].model, "b");
+    check_text(joined(arena, &options.infer_args[1]),
+               "--context=2048 --parallel=7 --queue=9 --threads=1 --batch=128 --prompt-budget=16 "
+               "--gpu-layers=4 --cache-type=f16");
+    assert_int_equal(options.models[1].context_tokens, 2048);
+}
+
 static const struct {
     const char *file, *want;
 } wrong[] = {
@@ -71,6 +159,10 @@ static const struct {
     {"\n[upstream u]\n", "w.ini:2: [upstream u] needs `url`"},
     {"model=/a.gguf\n[model a]\npath=x",
      "w.ini:2: [model a]: the setting `model` has the same name"},
+    {"infer_batch=31", "infer_batch must be 0, or at least 32"},
+    {"infer_context=15", "infer_context must be 0, or at least 16"},
+    {"[model a]\npath=x\ncontext=15", "w.ini:1: [model a]: context must be 0, or at least 16"},
+    {"[model a]\npath=x\nbatch=1", "w.ini:1: [model a]: batch must be 0, or at least 32"},
     {"tls_key=x", "tls_certificate and tls_key need each other"},
     {"listen=1,2,3,4,5,6,7,8,9", "listen has more than 8 items"},
 };
@@ -125,8 +217,9 @@ static void database_url(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),    cmocka_unit_test(sections),     cmocka_unit_test(errors),
-        cmocka_unit_test(model_names), cmocka_unit_test(database_url),
+        cmocka_unit_test(defaults),     cmocka_unit_test(sections), cmocka_unit_test(errors),
+        cmocka_unit_test(limits),       cmocka_unit_test(engine),   cmocka_unit_test(model_names),
+        cmocka_unit_test(database_url),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

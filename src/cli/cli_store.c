@@ -93,10 +93,29 @@ static bool open_all(struct cli *cli, struct cli_store *store, struct status *st
     };
     if (!vault_open(&vault_options, &store->vault, st))
         return status_wrap(st, "could not open the secrets");
-    const struct db_options db_options = {.url = url, .lock = store->lock};
+    const struct config *config = cli->config;
+    const struct db_options db_options = {
+        .url = url,
+        .lock = store->lock,
+        .readers = (int)config_int(config, "database_readers"),
+        .statement_ms = config_ms(config, "database_statement_max"),
+        .queue_max = config_int(config, "database_queue_max"),
+        .size_max = (int64_t)config_bytes(config, "database_size_max"),
+    };
     if (!db_open(&db_options, &store->db, st) || !db_migrate(store->db, NULL, st))
         return status_wrap(st, "could not open the database");
-    const struct account_options account_options = {.db = store->db, .vault = store->vault};
+    const struct account_options account_options = {
+        .db = store->db,
+        .vault = store->vault,
+        .hashes_max = (int)config_int(config, "password_checks_max"),
+        .hashes_waiting_max = (int)config_int(config, "password_checks_waiting_max"),
+        .keys_cached_max = (size_t)config_int(config, "keys_cached_max"),
+        .key_fresh_ms = config_ms(config, "key_memory"),
+        .keys_max = config_int(config, "keys_max"),
+        .session_idle_ms = config_ms(config, "session_idle"),
+        .session_life_ms = config_ms(config, "session_max"),
+        .sessions_max = config_int(config, "sessions_max"),
+    };
     if (!account_open(&account_options, &store->account, st))
         return false;
     int64_t workers = config_int(cli->config, "workers");

@@ -10,14 +10,6 @@
 #include "relay_call_internal.h"
 
 enum {
-    CONNECT_MS = 5000,
-    FIRST_BYTE_MS = 60000,        /* of a stream */
-    FIRST_BYTE_WHOLE_MS = 600000, /* of an answer that comes as a whole, after all its work */
-    FIRST_BYTE_LOCAL_MS = 600000, /* its queue is ours, and says no by itself */
-    IDLE_MS = 30000,
-    IDLE_LOCAL_MS = 120000,
-    STREAM_MAX_MS = 15 * 60 * 1000,
-    LOCAL_WAIT_MS = 60000,
     LOCAL_POLL_MS = 20,
     LOCAL_RETRY_MS = 150,
     RETRY_MS = 200,            /* before the second time, half of it by chance */
@@ -58,6 +50,7 @@ struct relay_call {
     bool ok;
 };
 
+static struct relay_limits with_defaults(struct relay_limits limits);
 static void origins_sweep(struct relay_worker *worker);
 static bool find(struct relay_worker *worker, struct text id, const struct relay_model **out,
                  char *code, struct status *st);
@@ -79,12 +72,10 @@ struct relay_worker *relay_worker_open(struct loop *loop,
     struct relay_worker *worker = calloc(1, sizeof(*worker));
     WEIR_ASSERT(worker != NULL);
     worker->options = *options;
-    if (worker->options.stream_max_ms == 0)
-        worker->options.stream_max_ms = STREAM_MAX_MS;
-    if (worker->options.local_wait_ms == 0)
-        worker->options.local_wait_ms = LOCAL_WAIT_MS;
+    worker->options.limits = with_defaults(options->limits);
     worker->loop = loop;
-    worker->client = http_client_open(loop, &(struct http_client_options){0});
+    worker->client = http_client_open(
+        loop, &(struct http_client_options){.idle_ms = worker->options.limits.keepalive_ms});
     worker->snapshot = relay_registry_take(options->registry);
     return worker;
 }
@@ -234,6 +225,37 @@ void relay_call_close(struct relay_call *call)
     call->snapshot = NULL;
 }
 
+static struct relay_limits with_defaults(struct relay_limits limits)
+{
+    static const struct relay_limits defaults = {
+        .stream_max_ms = 15 * 60 * 1000,
+        .connect_ms = 5000,
+        .first_byte_ms = 60000,
+        .answer_ms = 600000,
+        .idle_ms = 30000,
+        .keepalive_ms = 30000,
+        .connections_max = 4096,
+        .connections_idle = 64,
+        .local_wait_ms = 60000,
+        .local_first_byte_ms = 600000,
+        .local_idle_ms = 120000,
+    };
+#define DEFAULT(name) limits.name = limits.name != 0 ? limits.name : defaults.name
+    DEFAULT(stream_max_ms);
+    DEFAULT(connect_ms);
+    DEFAULT(first_byte_ms);
+    DEFAULT(answer_ms);
+    DEFAULT(idle_ms);
+    DEFAULT(keepalive_ms);
+    DEFAULT(connections_max);
+    DEFAULT(connections_idle);
+    DEFAULT(local_wait_ms);
+    DEFAULT(local_first_byte_ms);
+    DEFAULT(local_idle_ms);
+#undef DEFAULT
+    return limits;
+}
+
 /* --- connections ------------------------------------------------------------------------------ */
 
 /* Closes the connections to what no row names any more. */
@@ -274,6 +296,8 @@ bool relay_call_origin(struct relay_worker *worker, struct relay_target *target,
     struct http_origin_options options = {
         .url = relay_target_url(target),
         .tls = worker->options.tls,
+        .idle_max = worker->options.limits.connections_idle,
+        .connections_max = worker->options.limits.connections_max,
     };
     if (!http_origin_open(worker->client, &options, out, st))
         return status_wrap(st, "could not use the upstream's address");
@@ -333,7 +357,8 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
                     struct text body, struct status *st)
 {
     struct relay_worker *worker = call->worker;
-    int64_t wait_until_us = options->no_wait ? 0 : clock_deadline_ms(worker->options.local_wait_ms);
+    int64_t wait_until_us =
+        options->no_wait ? 0 : clock_deadline_ms(worker->options.limits.local_wait_ms);
     for (;;) {
         bool again = false;
         int64_t after_ms = 0;
@@ -390,18 +415,19 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
     if (call->model->local)
         headers[count++] = (struct http_header){TEXT("x-weir-tenant"), options->org_id};
     bool local = call->model->local;
+    const struct relay_limits *limits = &call->worker->options.limits;
     struct http_call http = {
         .method = TEXT("POST"),
         .target = local ? TEXT("/v1/chat/completions") : TEXT("/chat/completions"),
         .headers = {headers, count},
         .body = body,
         .no_resend = true, /* deliver() makes it again, and counts */
-        .connect_ms = CONNECT_MS,
-        .first_byte_ms = local             ? FIRST_BYTE_LOCAL_MS
-                         : request->stream ? FIRST_BYTE_MS
-                                           : FIRST_BYTE_WHOLE_MS,
-        .idle_ms = local ? IDLE_LOCAL_MS : IDLE_MS,
-        .total_ms = call->worker->options.stream_max_ms,
+        .connect_ms = limits->connect_ms,
+        .first_byte_ms = local             ? limits->local_first_byte_ms
+                         : request->stream ? limits->first_byte_ms
+                                           : limits->answer_ms,
+        .idle_ms = local ? limits->local_idle_ms : limits->idle_ms,
+        .total_ms = limits->stream_max_ms,
     };
     if (!relay_call_origin(call->worker, target, &http.origin, st))
         return false;

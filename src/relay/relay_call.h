@@ -27,12 +27,28 @@ struct loop;
 struct relay_call;
 struct relay_worker;
 
+/* How long a call waits for what, and for how many connections there is room; 0 is the default. */
+struct relay_limits {
+    int64_t stream_max_ms; /* of one call; 15 min */
+    /* Of an upstream. */
+    int64_t connect_ms;      /* name, TCP and TLS; 5 s */
+    int64_t first_byte_ms;   /* to the head of a stream; 1 min */
+    int64_t answer_ms;       /* to the head of an answer that comes as a whole; 10 min */
+    int64_t idle_ms;         /* silence within an answer; 30 s */
+    int64_t keepalive_ms;    /* a connection that nobody uses; 30 s */
+    size_t connections_max;  /* of one worker to one of them; 4,096 */
+    size_t connections_idle; /* of those, kept for the next call; 64 */
+    /* Of a local model. */
+    int64_t local_wait_ms;       /* for one that is loading; 1 min */
+    int64_t local_first_byte_ms; /* 10 min: its queue is ours, and says no by itself */
+    int64_t local_idle_ms;       /* 2 min */
+};
+
 struct relay_worker_options {
     struct relay_registry *registry;
     struct relay_metrics *metrics; /* NULL: none */
     struct http_tls *tls;          /* for https upstreams; NULL: there are none */
-    int64_t stream_max_ms;         /* of one call; 0: 15 min */
-    int64_t local_wait_ms;         /* for a local model that is loading; 0: 60 s */
+    struct relay_limits limits;
 };
 /* One for each worker thread, with its own connections. */
 struct relay_worker *relay_worker_open(struct loop *loop,

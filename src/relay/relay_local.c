@@ -48,6 +48,8 @@ struct relay_local {
     struct http_client *client;
     char *infer_path, *run_folder;
     bool (*model_check)(const char *path, struct status *st);
+    const struct relay_local_args *args;
+    size_t args_count;
     struct slot *slots[CHILDREN_MAX];
     size_t slots_count;
 };
@@ -72,6 +74,8 @@ bool relay_local_open(struct loop *loop, const struct relay_local_options *optio
     local->loop = loop;
     local->registry = options->registry;
     local->model_check = options->model_check;
+    local->args = options->args;
+    local->args_count = options->args_count;
     local->infer_path = strndup(options->infer_path.at, options->infer_path.len);
     local->run_folder = strndup(options->run_folder.at, options->run_folder.len);
     WEIR_ASSERT(local->infer_path != NULL && local->run_folder != NULL);
@@ -260,12 +264,20 @@ static bool start_child(struct slot *slot, struct child **out, struct status *st
         arena_cstr(arena, arena_format(arena, "%.*s.token",
                                        TEXT_ARG(text_skip(text_take(url, url.len - strlen(".sock")),
                                                           strlen("unix:")))));
-    const char *argv[8] = {slot->local->infer_path};
+    const char *argv[8 + RELAY_LOCAL_ARGS_MAX] = {slot->local->infer_path};
     size_t count = 1;
     argv[count++] = arena_format(arena, "--model=%s", slot->path).at;
     argv[count++] = arena_format(arena, "--name=%s", slot->id).at;
     argv[count++] = listen;
     argv[count++] = arena_format(arena, "--token-file=%s", token_path).at;
+    for (size_t i = 0; i < slot->local->args_count; i++) {
+        const struct relay_local_args *args = &slot->local->args[i];
+        if (args->model.len > 0 && !text_equal(args->model, text_of(slot->id)))
+            continue;
+        WEIR_ASSERT(count + args->count < 8 + RELAY_LOCAL_ARGS_MAX);
+        for (size_t a = 0; a < args->count; a++)
+            argv[count++] = arena_cstr(arena, args->args[a]);
+    }
     if (slot->context_tokens > 0)
         argv[count++] = arena_format(arena, "--context=%lld", (long long)slot->context_tokens).at;
     argv[count] = NULL;

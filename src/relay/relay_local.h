@@ -5,7 +5,7 @@
  *
  * A child is called so:
  *     weir-infer --model=/x/y.gguf --name=ID --listen=unix:/…/run/m-….sock
- *                --token-file=/…/run/m-….token [--context=N]
+ *                --token-file=/…/run/m-….token [more of the options' args] [--context=N]
  * Its token is in that file (0600), never in its arguments. GET /readyz on its socket answers 200
  * once the model is loaded, before that 503 with {"progress":0.4} where it is known; when ready
  * {"context_tokens":N}.
@@ -19,6 +19,14 @@
 struct loop;
 struct relay_local;
 
+/* Arguments for weir-infer, "--parallel=4": of every model, or of one. */
+struct relay_local_args {
+    struct text model; /* its id; empty: every model */
+    const struct text *args;
+    size_t count;
+};
+enum { RELAY_LOCAL_ARGS_MAX = 32 }; /* of one model, with those of every model */
+
 struct relay_local_options {
     struct relay_registry *registry;
     struct text infer_path; /* the program weir-infer */
@@ -26,6 +34,9 @@ struct relay_local_options {
     /* Says before a start what is wrong with the file of a model; NULL: nobody looks. Called on
      * a thread of the pool. */
     bool (*model_check)(const char *path, struct status *st);
+    /* In this order: of two for the same thing the later one counts. Outlives the supervisor. */
+    const struct relay_local_args *args;
+    size_t args_count;
 };
 /* Fails: STATUS_SYSTEM when the folder cannot be made. */
 MUST_CHECK bool relay_local_open(struct loop *loop, const struct relay_local_options *options,
