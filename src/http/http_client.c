@@ -18,7 +18,7 @@ enum {
 struct exchange {
     struct http_response response; /* first: the caller's pointer is ours */
     struct http_client *client;
-    struct http_origin *origin;
+    struct http_origin *origin;    /* held until the exchange ends; then NULL */
     struct http_client_conn *conn; /* NULL once it was given back */
     struct arena *arena;
     struct http_message msg;
@@ -33,7 +33,7 @@ static bool call_once(struct exchange *ex, const struct http_call *call, struct 
 static bool read_early_head(struct exchange *ex);
 static bool may_resend(const struct exchange *ex, const struct http_call *call, bool pooled,
                        const struct status *st);
-static bool fail_call(struct exchange *ex, struct status *st);
+static bool fail_exchange(struct exchange *ex, struct status *st);
 static bool make_head(struct exchange *ex, const struct http_call *call, struct text *out,
                       struct status *st);
 static void add_field(struct text_buf *head, struct text name, struct text value);
@@ -49,6 +49,7 @@ static bool more_head(struct exchange *ex, size_t head_at, int64_t deadline_us, 
 static void take_head(struct exchange *ex);
 static bool fill(struct exchange *ex, int64_t deadline_us, struct status *st);
 static void release_buffer(struct exchange *ex);
+static void give_back(struct exchange *ex);
 static void end_exchange(struct exchange *ex);
 static int64_t deadline_in(const struct exchange *ex, int64_t ms);
 static struct iovec piece_of(struct text text);
@@ -67,6 +68,7 @@ bool http_client_call(struct http_client *client, const struct http_call *call, 
     ex->is_head = text_equal(call->method, TEXT("HEAD"));
     if (!make_head(ex, call, &head, st))
         return false;
+    http_origin_hold(ex->origin);
     bool sure = call->no_resend || call->body_next != NULL;
     ex->conn = http_origin_take(ex->origin, sure);
     bool pooled = ex->conn != NULL;
@@ -76,18 +78,16 @@ bool http_client_call(struct http_client *client, const struct http_call *call, 
         return true;
     }
     if (pooled) {
-        bool again = may_resend(ex, call, pooled, st);
         ex->reusable = false;
-        end_exchange(ex);
-        if (!again)
-            return fail_call(ex, st);
+        if (!may_resend(ex, call, pooled, st))
+            return fail_exchange(ex, st);
+        give_back(ex);
         ex->response.reused = false;
     }
     if (!http_origin_connect(ex->origin, deadline_in(ex, call->connect_ms), &ex->conn, st) ||
         !call_once(ex, call, head, st)) {
         ex->reusable = false;
-        end_exchange(ex);
-        return fail_call(ex, st);
+        return fail_exchange(ex, st);
     }
     *out = &ex->response;
     return true;
@@ -106,16 +106,14 @@ bool http_response_read(struct http_response *response, struct text *piece, stru
                 ex->msg.body_done = true;
                 break;
             }
-            end_exchange(ex);
-            return fail_call(ex, st);
+            return fail_exchange(ex, st);
         }
         enum http_message_result result = http_message_body(&ex->msg, ex->buf + ex->buf_at,
                                                             ex->buf_end - ex->buf_at, &used, piece);
         ex->buf_at += used;
         if (result == HTTP_MESSAGE_BAD) {
-            end_exchange(ex);
             (void)status_fail(st, STATUS_UPSTREAM, "%.*s", TEXT_ARG(ex->msg.bad_text));
-            return fail_call(ex, st);
+            return fail_exchange(ex, st);
         }
         if (piece->len > 0)
             return true;
@@ -188,11 +186,14 @@ static bool may_resend(const struct exchange *ex, const struct http_call *call, 
     return pooled && cut && !ex->heard && !call->no_resend && call->body_next == NULL;
 }
 
-static bool fail_call(struct exchange *ex, struct status *st)
+/* Says whose fault it was, then ends the exchange: afterwards the origin may be gone. */
+static bool fail_exchange(struct exchange *ex, struct status *st)
 {
     if (st->code == STATUS_CLOSED || st->code == STATUS_SYSTEM)
         st->code = STATUS_UPSTREAM;
-    return status_wrap(st, "%.*s", TEXT_ARG(ex->origin->url.authority));
+    (void)status_wrap(st, "%.*s", TEXT_ARG(ex->origin->url.authority));
+    end_exchange(ex);
+    return false;
 }
 
 static bool make_head(struct exchange *ex, const struct http_call *call, struct text *out,
@@ -413,7 +414,7 @@ static void release_buffer(struct exchange *ex)
 }
 
 /* Bytes behind the response were not asked for: that connection is not used again. */
-static void end_exchange(struct exchange *ex)
+static void give_back(struct exchange *ex)
 {
     bool reusable = ex->reusable && ex->msg.body_done && ex->buf_at == ex->buf_end;
     ex->buf_at = ex->buf_end;
@@ -422,6 +423,16 @@ static void end_exchange(struct exchange *ex)
     ex->conn = NULL;
     if (conn != NULL)
         http_origin_release(ex->origin, conn, reusable);
+}
+
+/* More than once is fine. */
+static void end_exchange(struct exchange *ex)
+{
+    struct http_origin *origin = ex->origin;
+    give_back(ex);
+    ex->origin = NULL;
+    if (origin != NULL)
+        http_origin_drop(origin);
 }
 
 static int64_t deadline_in(const struct exchange *ex, int64_t ms)

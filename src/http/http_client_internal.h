@@ -38,9 +38,13 @@ struct http_origin {
     size_t idle_max, connections_max;
     struct http_client_conn *idle; /* the one used last comes first */
     size_t idle_count, in_use;
-    bool closed; /* freed when the last connection in use comes back */
+    size_t held; /* by exchanges: from the call to its end, with a connection or between two */
+    bool closed; /* freed when no connection is in use and nobody holds it */
 };
 
+/* Keeps the origin, closed or not, until it is dropped; the last drop may free it. */
+void http_origin_hold(struct http_origin *origin);
+void http_origin_drop(struct http_origin *origin);
 /* A pooled connection, or NULL. `sure`: one that is certainly open at this moment. */
 struct http_client_conn *http_origin_take(struct http_origin *origin, bool sure);
 /* A fresh connection. Waits. */

@@ -191,6 +191,7 @@ struct peer {
     const struct script *script;
     int connections, requests;
     bool ended;
+    struct http_origin *close_at_2; /* is closed when the second request has come */
 };
 
 static bool read_request(struct net_conn *conn)
@@ -219,7 +220,8 @@ static void peer_conn(void *arg)
                 break;
             if (!read_request(conn))
                 break;
-            peer->requests++;
+            if (++peer->requests == 2 && peer->close_at_2 != NULL)
+                http_origin_close(peer->close_at_2);
             if (script->answers[i].len > 0)
                 rig_send(conn, script->answers[i]);
         }
@@ -475,6 +477,58 @@ static void early_ends(void **state)
     rig_run(early, NULL);
 }
 
+/* The row of an upstream is removed while a call to it fails: the origin must outlive the call. */
+static void closed_and_failed(struct rig *rig)
+{
+    struct peer peer;
+    struct status st;
+    struct text body;
+    struct http_response *response;
+    int status;
+    static const struct script cut = {
+        "", {TEXT_INIT("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok")}, false};
+    static const struct script broken = {
+        "", {TEXT_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz")}, true};
+    static const struct script answers_one = {"", {TEXT_INIT(OK("ok")), TEXT_INIT("")}, false};
+    const struct script *scripts[] = {&cut, &broken};
+    peer_start(rig, &peer);
+    for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+        peer.script = scripts[i];
+        struct http_call call = get("/x");
+        assert_true(http_client_call(client, &call, rig->arena, &response, &st));
+        http_origin_close(origin);
+        assert_false(http_response_body(response, MIB, rig->arena, &body, &st));
+        assert_int_equal(st.code, STATUS_UPSTREAM);
+        assert_true(text_starts(status_text(&st), TEXT("127.0.0.1:")));
+        http_response_close(response);
+        http_client_close(client);
+        open_origin(rig, net_listener_port(peer.listener));
+    }
+    /* Between two connections, too: the first was closed unheard, and the call is made again. */
+    for (int no_resend = 0; no_resend < 2; no_resend++) {
+        peer.requests = 0;
+        peer.script = &answers_one;
+        peer.close_at_2 = origin;
+        check_text(call_text(rig, get("/1"), &status), "ok");
+        struct http_call call = get("/2");
+        call.no_resend = no_resend == 1;
+        struct text text = call_text(rig, call, &status);
+        if (no_resend == 0)
+            check_text(text, "ok");
+        else
+            assert_int_equal(rig->last.code, STATUS_UPSTREAM);
+        http_client_close(client);
+        open_origin(rig, net_listener_port(peer.listener));
+    }
+    peer_stop(&peer);
+}
+
+static void origins_closed_under_a_failing_call(void **state)
+{
+    (void)state;
+    rig_run(closed_and_failed, NULL);
+}
+
 static void swept(struct rig *rig)
 {
     int status;
@@ -530,6 +584,7 @@ int main(void)
         cmocka_unit_test(calls_made_again),
         cmocka_unit_test(calls_given_up),
         cmocka_unit_test(early_ends),
+        cmocka_unit_test(origins_closed_under_a_failing_call),
         cmocka_unit_test(idle_connections_swept),
         cmocka_unit_test(origins_refused),
     };

@@ -15,6 +15,7 @@ enum {
     TRUST_US = 100 * 1000,
 };
 
+static void free_if_over(struct http_origin *origin);
 static void origin_free(struct http_origin *origin);
 static void close_conn(struct http_client_conn *conn);
 static void close_idle(struct http_origin *origin, int64_t idle_before_us);
@@ -43,7 +44,8 @@ void http_client_close(struct http_client *client)
         return;
     while (client->first != NULL) {
         /* http_origin_close unlinks what it frees. */
-        WEIR_ASSERT(client->first->in_use == 0); // NOLINT(clang-analyzer-unix.Malloc)
+        WEIR_ASSERT(client->first->in_use == 0 &&
+                    client->first->held == 0); // NOLINT(clang-analyzer-unix.Malloc)
         http_origin_close(client->first);
     }
     client->closed = true;
@@ -93,8 +95,7 @@ void http_origin_close(struct http_origin *origin)
     WEIR_ASSERT(!origin->closed);
     origin->closed = true;
     close_idle(origin, INT64_MAX);
-    if (origin->in_use == 0)
-        origin_free(origin);
+    free_if_over(origin);
 }
 
 size_t http_origin_idle(const struct http_origin *origin)
@@ -105,6 +106,18 @@ size_t http_origin_idle(const struct http_origin *origin)
 size_t http_origin_in_use(const struct http_origin *origin)
 {
     return origin->in_use;
+}
+
+void http_origin_hold(struct http_origin *origin)
+{
+    origin->held++;
+}
+
+void http_origin_drop(struct http_origin *origin)
+{
+    WEIR_ASSERT(origin->held > 0);
+    origin->held--;
+    free_if_over(origin);
 }
 
 struct http_client_conn *http_origin_take(struct http_origin *origin, bool sure)
@@ -160,7 +173,12 @@ void http_origin_release(struct http_origin *origin, struct http_client_conn *co
         return;
     }
     close_conn(conn);
-    if (origin->closed && origin->in_use == 0)
+    free_if_over(origin);
+}
+
+static void free_if_over(struct http_origin *origin)
+{
+    if (origin->closed && origin->in_use == 0 && origin->held == 0)
         origin_free(origin);
 }
 
