@@ -23,6 +23,8 @@ struct client {
     char *request;
     long events_left;            /* > 0: streams */
     struct client *next, **from; /* in a phase, while it streams */
+    char *unsent; /* what a full socket did not take: it goes before the next event */
+    size_t unsent_len;
 };
 
 static struct client *phases[INTERVAL_MS]; /* who sends in this millisecond of the interval */
@@ -57,14 +59,38 @@ static void client_close(struct client *client)
 {
     stream_end(client);
     (void)close(client->fd);
+    free(client->unsent);
     free(client->request);
     free(client);
 }
 
-/* False when the client is gone. What does not fit at once is an error: buffers are large. */
+/* What does not fit is kept. False when the client is gone. */
 static int put(struct client *client, const char *bytes, int len)
 {
-    return send(client->fd, bytes, (size_t)len, MSG_NOSIGNAL) == len;
+    ssize_t sent = 0;
+    if (client->unsent_len == 0 && (sent = send(client->fd, bytes, (size_t)len, MSG_NOSIGNAL)) < 0)
+        sent = errno == EAGAIN ? 0 : -1;
+    if (sent < 0 || sent == len)
+        return sent == len;
+    size_t rest = (size_t)(len - sent);
+    char *unsent = realloc(client->unsent, client->unsent_len + rest);
+    if (unsent == NULL)
+        fail("realloc");
+    memcpy(unsent + client->unsent_len, bytes + sent, rest);
+    client->unsent = unsent;
+    client->unsent_len += rest;
+    return 1;
+}
+
+/* False when the client is gone. */
+static int put_unsent(struct client *client)
+{
+    ssize_t sent = send(client->fd, client->unsent, client->unsent_len, MSG_NOSIGNAL);
+    if (sent < 0)
+        return errno == EAGAIN;
+    client->unsent_len -= (size_t)sent;
+    memmove(client->unsent, client->unsent + sent, client->unsent_len);
+    return 1;
 }
 
 static int put_event(struct client *client, const char *data)
@@ -77,6 +103,14 @@ static int put_event(struct client *client, const char *data)
 static int stream_step(struct client *client)
 {
     char data[512];
+    if (client->unsent_len > 0 && !put_unsent(client))
+        return 0;
+    if (client->unsent_len > 0)
+        return 1;
+    if (client->events_left == 0) {
+        stream_end(client);
+        return 1;
+    }
     if (--client->events_left > 0) {
         (void)snprintf(data, sizeof(data),
                        "{\"id\":\"chatcmpl-stub\",\"object\":\"chat.completion.chunk\","
@@ -85,7 +119,6 @@ static int stream_step(struct client *client)
                        now_ns());
         return put_event(client, data);
     }
-    stream_end(client);
     return put_event(client, "{\"id\":\"chatcmpl-stub\",\"object\":\"chat.completion.chunk\","
                              "\"created\":1700000000,\"model\":\"stub\",\"choices\":[{\"index\":0,"
                              "\"delta\":{},\"finish_reason\":\"stop\"}]}") &&

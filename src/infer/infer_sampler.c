@@ -33,10 +33,13 @@ static void adjust(struct infer_sampler *s, float *logits);
 static void adjust_repeated(struct infer_sampler *s, float *logits);
 static float row_max(const float *row, uint32_t count);
 static int32_t row_find(const float *row, uint32_t count, float value);
-static double to_weights(float *row, uint32_t count, float max, float temperature);
-static int32_t draw_from_row(struct infer_sampler *s, const float *row, double total);
-static int32_t draw_from_best(struct infer_sampler *s, const float *row, double total);
-static uint32_t gather(struct infer_sampler *s, const float *row, float threshold, double *mass);
+static double to_weights(const float *row, uint32_t count, float max, float scale, float *out);
+static double sum_weights(const struct infer_sampler *s, const float *row, float max);
+static int32_t draw_from_row(struct infer_sampler *s, float *row, float max);
+static int32_t draw_from_best(struct infer_sampler *s, const float *row, float max);
+static uint32_t gather(struct infer_sampler *s, const float *row, float max, float exponent,
+                       double *mass);
+static void add_candidate(struct infer_sampler *s, uint32_t at, float weight, uint32_t token);
 static void partition_best(struct candidate *at, uint32_t count, uint32_t best);
 static uint32_t nucleus(const struct candidate *at, uint32_t count, double mass);
 static double random_unit(struct infer_sampler *s);
@@ -100,9 +103,8 @@ int32_t infer_sampler_pick(struct infer_sampler *s, float *logits)
     if (s->want.temperature <= 0 || s->want.top_k == 1) {
         token = row_find(logits, s->vocab, max);
     } else {
-        double total = to_weights(logits, s->vocab, max, s->want.temperature);
         bool plain = s->want.top_p >= 1 && s->want.min_p <= 0 && s->want.top_k <= 0;
-        token = plain ? draw_from_row(s, logits, total) : draw_from_best(s, logits, total);
+        token = plain ? draw_from_row(s, logits, max) : draw_from_best(s, logits, max);
     }
     remember(s, token);
     return token;
@@ -200,34 +202,47 @@ static inline float exp_quick(float x)
     return p * power;
 }
 
-/* Logits become weights in place, the greatest 1; too small a one becomes 0. Returns their sum. */
-static double to_weights(float *row, uint32_t count, float max, float temperature)
+/* The weights of at most SUM_BLOCK logits, that of `max` 1; too small a one becomes 0. Returns
+ * their sum. */
+static double to_weights(const float *row, uint32_t count, float max, float scale, float *out)
 {
-    float scale = 1 / temperature;
     double total = 0;
-    for (uint32_t from = 0; from < count; from += SUM_BLOCK) {
-        uint32_t to = count - from < SUM_BLOCK ? count : from + SUM_BLOCK;
-        for (uint32_t i = from; i < to; i++) {
-            float x = (row[i] - max) * scale;
-            bool there = x >= exponent_min; /* false for NaN */
-            float weight = exp_quick(there ? x : 0);
-            row[i] = there ? weight : 0;
-        }
-        float lane[LANES] = {0};
-        uint32_t i = from;
-        for (; i + LANES <= to; i += LANES)
-            for (uint32_t j = 0; j < LANES; j++)
-                lane[j] += row[i + j];
-        for (; i < to; i++)
-            lane[0] += row[i];
-        for (int j = 0; j < LANES; j++)
-            total += (double)lane[j];
+    float lane[LANES] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        float x = (row[i] - max) * scale;
+        bool there = x >= exponent_min; /* false for NaN */
+        float weight = exp_quick(there ? x : 0);
+        out[i] = there ? weight : 0;
+    }
+    uint32_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (uint32_t j = 0; j < LANES; j++)
+            lane[j] += out[i + j];
+    for (; i < count; i++)
+        lane[0] += out[i];
+    for (int j = 0; j < LANES; j++)
+        total += (double)lane[j];
+    return total;
+}
+
+static double sum_weights(const struct infer_sampler *s, const float *row, float max)
+{
+    float weights[SUM_BLOCK];
+    double total = 0;
+    for (uint32_t from = 0; from < s->vocab; from += SUM_BLOCK) {
+        uint32_t count = s->vocab - from < SUM_BLOCK ? s->vocab - from : SUM_BLOCK;
+        total += to_weights(row + from, count, max, 1 / s->want.temperature, weights);
     }
     return total;
 }
 
-static int32_t draw_from_row(struct infer_sampler *s, const float *row, double total)
+static int32_t draw_from_row(struct infer_sampler *s, float *row, float max)
 {
+    double total = 0;
+    for (uint32_t from = 0; from < s->vocab; from += SUM_BLOCK) {
+        uint32_t count = s->vocab - from < SUM_BLOCK ? s->vocab - from : SUM_BLOCK;
+        total += to_weights(row + from, count, max, 1 / s->want.temperature, row + from);
+    }
     double left = random_unit(s) * total;
     int32_t last = -1;
     for (uint32_t i = 0; i < s->vocab; i++) {
@@ -241,24 +256,32 @@ static int32_t draw_from_row(struct infer_sampler *s, const float *row, double t
     return last;
 }
 
-/* Draws among what top_k, top_p and min_p leave. Only tokens over a threshold are sorted; it falls
- * until what is over it is enough, which the first value nearly always is. */
-static int32_t draw_from_best(struct infer_sampler *s, const float *row, double total)
+/* Draws among what top_k, top_p and min_p leave. Only tokens over a threshold are looked at
+ * closely; it falls until what is over it is enough, which the first value nearly always is. What
+ * top_p is a share of is known only where it stands alone; beside top_k, what those that are still
+ * missing could add at most decides. */
+static int32_t draw_from_best(struct infer_sampler *s, const float *row, float max)
 {
     uint32_t count = 0, top_k = s->want.top_k > 0 ? (uint32_t)s->want.top_k : s->vocab;
-    double mass = 0;
-    for (float threshold = 1e-3F;; threshold *= 1e-4F) {
+    double mass = 0, total = 0;
+    bool limited = top_k < s->vocab;
+    if (s->want.top_p < 1 && !limited)
+        total = sum_weights(s, row, max);
+    for (float threshold = limited ? 1e-5F : 1e-3F;; threshold *= 1e-4F) {
         bool all = threshold < 1e-18F;
-        count = gather(s, row, all ? 0 : threshold, &mass);
-        bool enough = s->want.top_p < 1 && mass >= (double)s->want.top_p * total;
-        if (all || count >= top_k || enough || threshold <= s->want.min_p)
+        count = gather(s, row, max, all ? exponent_min : logf(threshold), &mass);
+        if (all || count >= top_k || threshold <= s->want.min_p)
+            break;
+        if (limited)
+            total = mass + (double)(top_k - count) * (double)threshold;
+        if (s->want.top_p < 1 && mass >= (double)s->want.top_p * total)
             break;
     }
     if (count > top_k) {
         partition_best(s->candidates, count, top_k);
         count = top_k;
     }
-    if (top_k < s->vocab) {
+    if (limited) {
         total = 0;
         for (uint32_t i = 0; i < count; i++)
             total += (double)s->candidates[i].weight;
@@ -280,26 +303,42 @@ static int32_t draw_from_best(struct infer_sampler *s, const float *row, double 
     return s->candidates[keep > 0 ? keep - 1 : 0].token;
 }
 
-/* The tokens whose weight is over 0 and not under `threshold`; `*mass` is their sum. */
-static uint32_t gather(struct infer_sampler *s, const float *row, float threshold, double *mass)
+/* The tokens whose weight is not under exp(`exponent`); `*mass` is their sum. */
+static uint32_t gather(struct infer_sampler *s, const float *row, float max, float exponent,
+                       double *mass)
 {
+    float scale = 1 / s->want.temperature, least = max + exponent * s->want.temperature;
     uint32_t count = 0;
     *mass = 0;
-    for (uint32_t i = 0; i < s->vocab; i++) {
-        if (row[i] < threshold || row[i] <= 0)
-            continue;
-        if (count == s->candidates_size) {
-            s->candidates_size = s->candidates_size == 0 ? 1024 : s->candidates_size * 2;
-            struct candidate *grown = allocate(s->candidates_size, sizeof *grown);
-            if (count > 0)
-                memcpy(grown, s->candidates, count * sizeof *grown);
-            free(s->candidates);
-            s->candidates = grown;
+    for (uint32_t from = 0; from < s->vocab; from += LANES) {
+        uint32_t to = s->vocab - from < LANES ? s->vocab : from + LANES;
+        int some = to - from < LANES;
+        if (!some)
+            for (uint32_t j = 0; j < LANES; j++)
+                some |= row[from + j] >= least;
+        for (uint32_t i = from; some && i < to; i++) {
+            float x = (row[i] - max) * scale;
+            if (!(row[i] >= least) || !(x >= exponent_min))
+                continue;
+            float weight = exp_quick(x);
+            add_candidate(s, count++, weight, i);
+            *mass += (double)weight;
         }
-        s->candidates[count++] = (struct candidate){row[i], (int32_t)i};
-        *mass += (double)row[i];
     }
     return count;
+}
+
+static void add_candidate(struct infer_sampler *s, uint32_t at, float weight, uint32_t token)
+{
+    if (at == s->candidates_size) {
+        s->candidates_size = s->candidates_size == 0 ? 1024 : s->candidates_size * 2;
+        struct candidate *grown = allocate(s->candidates_size, sizeof *grown);
+        if (at > 0)
+            memcpy(grown, s->candidates, at * sizeof *grown);
+        free(s->candidates);
+        s->candidates = grown;
+    }
+    s->candidates[at] = (struct candidate){weight, (int32_t)token};
 }
 
 /* Heavier first; among equals the lower token, so that a draw can be repeated anywhere. */

@@ -8,7 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WINDOW_US = 300000, GAP_US = 20000, STAT_BYTES = 64 * 1024 };
+enum {
+    WINDOW_US = 300000,
+    GAP_US = 20000,
+    REST_MIN = 2,  /* windows between two tries: half a second */
+    REST_MAX = 64, /* 20 seconds, so that vain tries cost no more than two in a hundred */
+    STAT_BYTES = 64 * 1024,
+};
 
 static int64_t process_cpu_us(void);
 static int64_t idle_ticks(void);
@@ -17,7 +23,7 @@ static void begin(struct infer_threads *t, int64_t now);
 void infer_threads_open(struct infer_threads *t, int max)
 {
     WEIR_ASSERT(max >= 1);
-    *t = (struct infer_threads){.max = max, .now = max};
+    *t = (struct infer_threads){.max = max, .now = max, .rest_max = REST_MIN};
 }
 
 /* The threads of a step that nobody disturbs use all of their cores, waiting included. A little is
@@ -26,6 +32,19 @@ int infer_threads_choose(int max, double own, double idle)
 {
     int fit = (int)(own + idle + 0.3);
     return fit < 1 ? 1 : fit > max ? max : fit;
+}
+
+int infer_threads_next(struct infer_threads *t, int fit)
+{
+    if (t->trying && fit >= t->now)
+        t->rest_max = REST_MIN;
+    else if (t->trying && t->rest_max < REST_MAX)
+        t->rest_max *= 2;
+    t->trying = fit < t->max && ++t->rest > t->rest_max;
+    if (fit == t->max || t->trying)
+        t->rest = 0;
+    t->now = t->trying ? fit + 1 : fit;
+    return t->now;
 }
 
 void infer_threads_before(struct infer_threads *t)
@@ -50,9 +69,8 @@ int infer_threads_after(struct infer_threads *t)
     static const double tick_us = 1e6 / 100; /* USER_HZ is 100 on every Linux of ours */
     double own = (double)(process_cpu_us() - t->cpu_us) / (double)t->busy_us;
     double idle = (double)(idle_ticks() - t->idle_ticks) * tick_us / (double)span;
-    t->now = infer_threads_choose(t->max, own, idle);
     begin(t, now);
-    return t->now;
+    return infer_threads_next(t, infer_threads_choose(t->max, own, idle));
 }
 
 static void begin(struct infer_threads *t, int64_t now)

@@ -2,8 +2,9 @@
  * spinning, some hundred times per step; when another process takes a core away, all wait for the
  * one without a core, and two threads are several times slower than one. So, while steps run, this
  * looks at what the process got and at what lies idle, a few times per second, and says how many
- * threads would each have a core.
- * One thread. Reads /proc/stat. */
+ * threads would each have a core. What a further thread would get where nothing is idle (the others
+ * may have less claim to the cores than we) is seen only by trying it: for one window, and ever
+ * more seldom while it fails. One thread. Reads /proc/stat. */
 #pragma once
 #include "base.h"
 
@@ -14,6 +15,8 @@ struct infer_threads {
     int64_t busy_us;    /* of the window's time, inside steps */
     int64_t cpu_us;     /* the process's processor time when the window began */
     int64_t idle_ticks; /* of the processors that we may use, when it began */
+    bool trying;        /* the window has a thread more than the rule gave */
+    int rest, rest_max; /* windows since the last try, and how many there are between two */
 };
 
 void infer_threads_open(struct infer_threads *threads, int max);
@@ -23,3 +26,5 @@ int infer_threads_after(struct infer_threads *threads);
 
 /* The rule: `own` cores' worth of time was got, `idle` cores' worth was nobody's. */
 int infer_threads_choose(int max, double own, double idle);
+/* What follows from a window for which the rule says `fit`: the threads of the next one. */
+int infer_threads_next(struct infer_threads *threads, int fit);

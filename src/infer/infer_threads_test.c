@@ -31,6 +31,31 @@ static void rule(void **state)
     }
 }
 
+/* What a further thread would get is tried: soon at first, then ever more seldom, and again soon
+ * once it has worked. */
+static void tries(void **state)
+{
+    (void)state;
+    struct infer_threads threads;
+    infer_threads_open(&threads, 2);
+    int tried[3] = {0};
+    for (int i = 0; i < 300; i++) /* another has the second core, try or no try */
+        tried[i / 100] += infer_threads_next(&threads, 1) == 2;
+    assert_in_range(tried[0], 4, 8);
+    assert_in_range(tried[2], 1, 2);
+    while (infer_threads_next(&threads, 1) != 2)
+        ;
+    assert_int_equal(infer_threads_next(&threads, 2), 2); /* it has gone: the try holds */
+    assert_int_equal(infer_threads_next(&threads, 1), 1);
+    assert_int_equal(infer_threads_next(&threads, 1), 1);
+    assert_int_equal(infer_threads_next(&threads, 1), 2);
+    infer_threads_open(&threads, 8);
+    assert_int_equal(infer_threads_next(&threads, 3), 3);
+    assert_int_equal(infer_threads_next(&threads, 3), 3);
+    assert_int_equal(infer_threads_next(&threads, 3), 4);
+    assert_int_equal(infer_threads_next(&threads, 4), 4);
+}
+
 static void burn_ms(int64_t ms)
 {
     int64_t until = clock_deadline_ms(ms);
@@ -72,7 +97,7 @@ static void machine(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rule), cmocka_unit_test(windows),
-                                       cmocka_unit_test(machine)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rule), cmocka_unit_test(tries),
+                                       cmocka_unit_test(windows), cmocka_unit_test(machine)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
