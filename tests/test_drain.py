@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from harness import raw
+from harness import raw, server
 from harness.server import chat_body, eventually, fault
 
 pytestmark = pytest.mark.short
@@ -123,3 +123,29 @@ def test_nothing_running_is_quick(start):
     began = time.monotonic()
     assert weir.stop() == 0
     assert time.monotonic() - began < 5
+
+
+def test_another_signal_changes_nothing(start):
+    """SIGUSR1 was once how the main thread ended the one that waits for signals."""
+    weir = start(setup=False)
+    weir.process.send_signal(signal.SIGUSR1)
+    weir.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "reading certificates again" in weir.stderr())
+    with weir.http() as http:
+        assert http.get("/healthz").status_code == 200
+    assert weir.stop(10) == 0
+
+
+def test_while_a_model_loads(start, tmp_path):
+    """It never becomes ready, so it never says so."""
+    program = tmp_path / "weir-infer"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    model = tmp_path / "model.gguf"
+    model.symlink_to(server.MODEL)
+    weir = start("up", f"[model slow]\npath = {model}\n", wait=False, setup=False,
+                 WEIR_INFER_PROGRAM=program)
+    eventually(lambda: any(line.startswith("set up") for line in weir.lines))
+    assert weir.stop(20) == 0
+    assert not any(line.startswith("ready") for line in weir.lines), weir.lines
+    assert "not every model is ready" not in weir.stderr()

@@ -2,6 +2,7 @@
  * waits for signals, which every other thread has blocked. */
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include "account_setup.h"
 #include "api.h"
@@ -12,12 +13,19 @@
 
 enum { MODELS_WAIT_MS = 15 * 60 * 1000 };
 
+/* Between the main thread and the one that waits for signals. */
+struct signals {
+    struct api *api;
+    _Atomic bool ending; /* somebody has asked for the end */
+    _Atomic bool over;   /* all is over: the thread ends, too */
+};
+
 static int run(struct cli *cli, bool supervise);
 static bool serve(struct cli *cli, struct api *api, struct cli_store *store, bool supervise,
                   struct status *st);
 static bool print_setup_link(struct cli *cli, struct api *api, struct cli_store *store,
                              struct status *st);
-static void *signals_main(void *api);
+static void *signals_main(void *arg);
 static sigset_t signals_of_ours(void);
 
 int cli_up(struct cli *cli)
@@ -53,28 +61,31 @@ static int run(struct cli *cli, bool supervise)
 static bool serve(struct cli *cli, struct api *api, struct cli_store *store, bool supervise,
                   struct status *st)
 {
-    pthread_t signals;
+    pthread_t thread;
+    struct signals signals = {.api = api};
     if (!api_start(api, st))
         return false;
-    if (pthread_create(&signals, NULL, signals_main, api) != 0) {
+    if (pthread_create(&thread, NULL, signals_main, &signals) != 0) {
         api_stop(api);
         api_wait(api);
         return status_fail(st, STATUS_SYSTEM, "could not start a thread");
     }
     struct status why;
     bool good = print_setup_link(cli, api, store, st);
-    /* A model that cannot be loaded is shown where models are; others may work. */
-    if (good && supervise && !api_models_wait(api, clock_deadline_ms(MODELS_WAIT_MS), &why))
-        LOG_WARN("not every model is ready", LOG_TEXT("why", status_text(&why)));
-    if (good) {
+    bool models =
+        !good || !supervise || api_models_wait(api, clock_deadline_ms(MODELS_WAIT_MS), &why);
+    if (!good) {
+        api_stop(api);
+    } else if (!atomic_load(&signals.ending)) {
+        if (!models) /* is shown where models are; others may work */
+            LOG_WARN("not every model is ready", LOG_TEXT("why", status_text(&why)));
         printf("ready %.*s\n", TEXT_ARG(api_url(api)));
         (void)fflush(stdout);
-    } else {
-        api_stop(api);
     }
     api_wait(api);
-    (void)pthread_kill(signals, SIGUSR1);
-    (void)pthread_join(signals, NULL);
+    atomic_store(&signals.over, true);
+    (void)pthread_kill(thread, SIGUSR1);
+    (void)pthread_join(thread, NULL);
     return good;
 }
 
@@ -94,18 +105,23 @@ static bool print_setup_link(struct cli *cli, struct api *api, struct cli_store 
     return true;
 }
 
-/* SIGTERM and SIGINT drain, and cut short what still runs when they come again. SIGUSR1 is the main
- * thread's: all is over. */
-static void *signals_main(void *api)
+/* SIGTERM and SIGINT drain, and cut short what still runs when they come again. SIGUSR1 is how the
+ * main thread wakes this one; from anybody else it means nothing. */
+static void *signals_main(void *arg)
 {
-    sigset_t signals = signals_of_ours();
-    for (int signal = 0; sigwait(&signals, &signal) == 0 && signal != SIGUSR1;) {
+    struct signals *self = arg;
+    sigset_t set = signals_of_ours();
+    while (!atomic_load(&self->over)) {
+        int signal = 0;
+        if (sigwait(&set, &signal) != 0 || signal == SIGUSR1)
+            continue;
         if (signal == SIGHUP) {
             LOG_INFO("reading certificates again");
-            api_reload(api);
+            api_reload(self->api);
         } else {
+            atomic_store(&self->ending, true);
             LOG_INFO("ending", LOG_INT("signal", signal));
-            api_stop(api);
+            api_stop(self->api);
         }
     }
     return NULL;
