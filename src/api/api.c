@@ -25,6 +25,8 @@ enum {
 
 static void copy_options(struct api *api, const struct api_options *options);
 static bool check_options(const struct api *api, struct status *st);
+static bool check_listen(const struct api_options *options, const char *setting, struct text at,
+                         struct status *st);
 static bool open_proxies(struct api *api, struct status *st);
 static bool open_tls(struct api *api, struct status *st);
 static bool seed(struct api *api, struct status *st);
@@ -176,7 +178,8 @@ static void copy_options(struct api *api, const struct api_options *options)
     struct text *const texts[] = {
         &own->data_folder,     &own->version,       &own->replica_id, &own->metrics_listen,
         &own->control_path,    &own->public_url,    &own->infer_path, &own->upstream_ca,
-        &own->tls_certificate, &own->tls_client_ca, &own->tls_key,
+        &own->tls_certificate, &own->tls_client_ca, &own->tls_key,    &own->upstream_certificate,
+        &own->upstream_key,
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         *texts[i] = arena_text(arena, *texts[i]);
@@ -218,20 +221,29 @@ static void copy_options(struct api *api, const struct api_options *options)
 static bool check_options(const struct api *api, struct status *st)
 {
     const struct api_options *options = &api->options;
-    for (size_t i = 0; i < options->listen_count; i++) {
-        struct net_address address;
-        if (!net_address_parse(options->listen[i], &address, st))
-            return status_wrap(st, "listen");
-        if (options->tls_certificate.len > 0 || options->behind_tls_proxy ||
-            net_address_is_loopback(&address))
-            continue;
-        if (!options->plain_anywhere)
-            return status_fail_field(st, STATUS_INVALID, "listen",
-                                     "%.*s can be reached from other machines without TLS: give a "
-                                     "certificate, or allow it with allow_plaintext",
-                                     TEXT_ARG(options->listen[i]));
-        LOG_WARN("listening without TLS for other machines", LOG_TEXT("on", options->listen[i]));
-    }
+    for (size_t i = 0; i < options->listen_count; i++)
+        if (!check_listen(options, "listen", options->listen[i], st))
+            return false;
+    return options->metrics_listen.len == 0 ||
+           check_listen(options, "metrics_listen", options->metrics_listen, st);
+}
+
+/* A proxy that speaks TLS stands before what people open, not before the metrics. */
+static bool check_listen(const struct api_options *options, const char *setting, struct text at,
+                         struct status *st)
+{
+    struct net_address address;
+    bool proxied = options->behind_tls_proxy && strcmp(setting, "listen") == 0;
+    if (!net_address_parse(at, &address, st))
+        return status_wrap(st, "%s", setting);
+    if (options->tls_certificate.len > 0 || proxied || net_address_is_loopback(&address))
+        return true;
+    if (!options->plain_anywhere)
+        return status_fail_field(st, STATUS_INVALID, setting,
+                                 "%s: %.*s can be reached from other machines without TLS: give a "
+                                 "certificate, or allow it with allow_plaintext",
+                                 setting, TEXT_ARG(at));
+    LOG_WARN("listening without TLS for other machines", LOG_TEXT("on", at));
     return true;
 }
 
@@ -248,7 +260,11 @@ static bool open_tls(struct api *api, struct status *st)
 {
     const struct api_options *options = &api->options;
     struct http_tls_client_options client = {
-        .ca_file = options->upstream_ca.len > 0 ? options->upstream_ca.at : NULL};
+        .ca_file = options->upstream_ca.len > 0 ? options->upstream_ca.at : NULL,
+        .certificate_file =
+            options->upstream_certificate.len > 0 ? options->upstream_certificate.at : NULL,
+        .key_file = options->upstream_key.len > 0 ? options->upstream_key.at : NULL,
+    };
     if (options->tls_certificate.len > 0) {
         struct http_tls_server_options server = {
             .certificate_file = options->tls_certificate.at,

@@ -55,7 +55,7 @@ struct api_options {
     struct text listen[API_ADDRESSES_MAX]; /* "127.0.0.1:8080" */
     size_t listen_count;
     bool plain_anywhere;        /* allow a plain listener or upstream off loopback */
-    struct text metrics_listen; /* empty: none */
+    struct text metrics_listen; /* empty: none; TLS as the others */
     struct text control_path;   /* the control socket; empty: none */
     struct text tls_certificate, tls_key, tls_client_ca; /* files; empty: plain */
     struct text public_url; /* what people open; empty: from the first listener */
@@ -84,6 +84,7 @@ struct api_options {
     struct api_upstream_seed upstreams[API_SEEDS_MAX];
     size_t upstreams_count;
     struct text upstream_ca; /* PEM for https upstreams; empty: the system's */
+    struct text upstream_certificate, upstream_key; /* shown to them; empty: none */
 
     /* Limits. */
     struct http_limits http;

@@ -164,7 +164,7 @@ static bool listen_on(struct api_worker *worker, struct text at, uint16_t port,
     options.listen.unix_mode = 0600;
     if (!kind->control) /* the operator's own door keeps to what is usual */
         options.limits = api->options.http;
-    if (!kind->control && !kind->metrics)
+    if (!kind->control)
         options.tls = api->server_tls;
     if (!http_server_open(worker->loop, &options, &listener->server, st))
         return false;

@@ -40,8 +40,9 @@ static void check_disk(struct doctor *doctor);
 static void check_secrets(struct doctor *doctor);
 static void check_database(struct doctor *doctor);
 static void check_addresses(struct doctor *doctor, const struct api_options *options);
-static void check_address(struct doctor *doctor, struct text at);
+static void check_address(struct doctor *doctor, struct text at, bool plain);
 static void check_tls(struct doctor *doctor, const struct api_options *options);
+static void check_client_tls(struct doctor *doctor, const struct api_options *options);
 static void check_models(struct doctor *doctor, const struct api_options *options);
 static void check_model(struct doctor *doctor, const struct api_model_seed *model);
 static void check_limits(struct doctor *doctor);
@@ -62,6 +63,7 @@ int cli_doctor(struct cli *cli)
     if (cli_api_options(cli, &no_store, &options, &st)) {
         check_addresses(&doctor, &options);
         check_tls(&doctor, &options);
+        check_client_tls(&doctor, &options);
         check_models(&doctor, &options);
     } else {
         say(&doctor, VERDICT_FAIL, "configuration", "%s", st.text);
@@ -231,25 +233,15 @@ static void check_addresses(struct doctor *doctor, const struct api_options *opt
         say(doctor, VERDICT_NOTE, "addresses", "not tried: the server has them");
         return;
     }
-    for (size_t i = 0; i < options->listen_count; i++) {
-        struct net_address address;
-        struct status st;
-        bool plain = options->tls_certificate.len == 0 && !options->behind_tls_proxy;
-        if (net_address_parse(options->listen[i], &address, &st) && plain &&
-            !net_address_is_loopback(&address) && !options->plain_anywhere)
-            say(doctor, VERDICT_FAIL, "address",
-                "%.*s can be reached from other machines without TLS: set tls_certificate and "
-                "tls_key, or allow_plaintext=on",
-                TEXT_ARG(options->listen[i]));
-        else
-            check_address(doctor, options->listen[i]);
-    }
+    bool plain = options->tls_certificate.len == 0 && !options->plain_anywhere;
+    for (size_t i = 0; i < options->listen_count; i++)
+        check_address(doctor, options->listen[i], plain && !options->behind_tls_proxy);
     if (options->metrics_listen.len > 0)
-        check_address(doctor, options->metrics_listen);
+        check_address(doctor, options->metrics_listen, plain);
 }
 
-/* Listens there for a moment, as the server would. */
-static void check_address(struct doctor *doctor, struct text at)
+/* Listens there for a moment, as the server would. `plain`: without TLS, and not allowed to. */
+static void check_address(struct doctor *doctor, struct text at, bool plain)
 {
     struct status st;
     struct net_address address;
@@ -259,6 +251,13 @@ static void check_address(struct doctor *doctor, struct text at)
     const struct net_listen_options listen_options = {.reuse_port = false};
     if (!net_address_parse(at, &address, &st)) {
         say(doctor, VERDICT_FAIL, "address", "%s", st.text);
+        return;
+    }
+    if (plain && !net_address_is_loopback(&address)) {
+        say(doctor, VERDICT_FAIL, "address",
+            "%.*s can be reached from other machines without TLS: set tls_certificate and "
+            "tls_key, or allow_plaintext=on",
+            TEXT_ARG(at));
         return;
     }
     if (address.is_unix || !loop_open(&options, &loop, &st))
@@ -304,6 +303,26 @@ static void check_tls(struct doctor *doctor, const struct api_options *options)
         "certificate",
         days < 0 ? "%.*s ended %lld days ago: renew it" : "%.*s is good for %lld more days",
         TEXT_ARG(options->tls_certificate), (long long)(days < 0 ? -days : days));
+}
+
+/* What is shown to upstreams, and by what they are known. */
+static void check_client_tls(struct doctor *doctor, const struct api_options *options)
+{
+    struct status st;
+    AUTO(http_tls) struct http_tls *tls = NULL;
+    struct arena *arena = doctor->cli->arena;
+    bool shows = options->upstream_certificate.len > 0;
+    if (!shows && options->upstream_ca.len == 0)
+        return;
+    const struct http_tls_client_options files = {
+        .ca_file = options->upstream_ca.len > 0 ? arena_cstr(arena, options->upstream_ca) : NULL,
+        .certificate_file = shows ? arena_cstr(arena, options->upstream_certificate) : NULL,
+        .key_file = shows ? arena_cstr(arena, options->upstream_key) : NULL,
+    };
+    if (http_tls_client_open(&files, &tls, &st))
+        say(doctor, VERDICT_OK, "upstreams", "the certificates for https can be used");
+    else
+        say(doctor, VERDICT_FAIL, "upstreams", "%s", st.text);
 }
 
 static void check_models(struct doctor *doctor, const struct api_options *options)

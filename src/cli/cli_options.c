@@ -43,6 +43,8 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         .infer_path = cli_infer_program(cli),
         .model_check = infer_gguf_check,
         .upstream_ca = config_text(config, "upstream_ca"),
+        .upstream_certificate = config_text(config, "upstream_certificate"),
+        .upstream_key = config_text(config, "upstream_key"),
         .proxy_header = text_equal(config_text(config, "proxy_header"), TEXT("forwarded"))
                             ? HTTP_FORWARDED_RFC7239
                             : HTTP_FORWARDED_X_FORWARDED_FOR,
@@ -60,6 +62,9 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         options.drain_max_ms = 1; /* 0 would mean the default to the api */
     if ((options.tls_certificate.len > 0) != (options.tls_key.len > 0))
         return status_fail(st, STATUS_INVALID, "tls_certificate and tls_key need each other");
+    if ((options.upstream_certificate.len > 0) != (options.upstream_key.len > 0))
+        return status_fail(st, STATUS_INVALID,
+                           "upstream_certificate and upstream_key need each other");
     if (!copy_list(cli, "listen", options.listen, API_ADDRESSES_MAX, &options.listen_count, st) ||
         !copy_list(cli, "hosts", options.hosts, API_ORIGINS_MAX, &options.hosts_count, st) ||
         !copy_list(cli, "trusted_proxies", options.proxies, API_PROXIES_MAX, &options.proxies_count,

@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "fiber.h"
+#include "http_tls.h"
 #include "infer_engine.h"
 #include "infer_gguf.h"
 #include "infer_llama.h"
@@ -32,6 +33,8 @@ struct settings {
     struct infer_engine_options engine;
     struct net_address listen;
     const char *listen_text, *name, *token_file;
+    struct http_tls_server_options tls;
+    bool allow_plaintext;
     char token[TOKEN_BYTES_MAX];
     size_t token_len;
     int64_t drain_ms;
@@ -42,7 +45,8 @@ struct program {
     struct loop *loop;
     struct infer_engine *engine;
     struct infer_server *server;
-    struct fiber *main; /* waits for a signal; woken early when the engine has failed */
+    struct http_tls *tls; /* NULL: plain */
+    struct fiber *main;   /* waits for a signal; woken early when the engine has failed */
     int exit_code;
 };
 
@@ -51,6 +55,10 @@ enum option_code {
     OPTION_NAME,
     OPTION_LISTEN,
     OPTION_TOKEN_FILE,
+    OPTION_TLS_CERTIFICATE,
+    OPTION_TLS_KEY,
+    OPTION_TLS_CLIENT_CA,
+    OPTION_ALLOW_PLAINTEXT,
     OPTION_CONTEXT,
     OPTION_PARALLEL,
     OPTION_THREADS,
@@ -71,6 +79,10 @@ static const struct option options[] = {
     {"name", required_argument, NULL, OPTION_NAME},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
+    {"tls-certificate", required_argument, NULL, OPTION_TLS_CERTIFICATE},
+    {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
+    {"tls-client-ca", required_argument, NULL, OPTION_TLS_CLIENT_CA},
+    {"allow-plaintext", no_argument, NULL, OPTION_ALLOW_PLAINTEXT},
     {"context", required_argument, NULL, OPTION_CONTEXT},
     {"parallel", required_argument, NULL, OPTION_PARALLEL},
     {"threads", required_argument, NULL, OPTION_THREADS},
@@ -96,7 +108,12 @@ static const char help[] =
     "  --name=NAME          what clients call the model; by default the name of the file\n"
     "  --listen=ADDRESS     host:port or unix:/path; 127.0.0.1:8081\n"
     "  --token-file=FILE    clients must send what stands in it as bearer token\n"
-    "                       (or WEIR_INFER_TOKEN in the environment)\n"
+    "                       (or WEIR_INFER_TOKEN in the environment); beyond this machine\n"
+    "                       there must be one\n"
+    "  --tls-certificate=FILE, --tls-key=FILE\n"
+    "                       PEM files, the chain and its key: TLS (read again on SIGHUP)\n"
+    "  --tls-client-ca=FILE clients must show a certificate signed by one of these\n"
+    "  --allow-plaintext    listen without TLS beyond this machine\n"
     "  --context=N          tokens of one request, prompt and answer; at most 4096 by default\n"
     "  --parallel=N         requests that are computed at once; 8, or what fits in memory\n"
     "  --threads=N          by default one for each physical core\n"
@@ -115,6 +132,7 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
 static bool number(const char *name, const char *value, int64_t min, int64_t max, int64_t *out,
                    struct status *st);
 static bool set_log(const char *value, struct status *st);
+static bool check_openness(const struct settings *s, struct status *st);
 static bool read_token(struct settings *s, struct status *st);
 static const char *file_name(const char *path);
 static int fail(int code, const struct status *st);
@@ -136,7 +154,12 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     if (!infer_gguf_check(program.settings.llama.path, &st))
         return fail(EXIT_NEVER, &st);
-    return run(&program);
+    if (program.settings.tls.certificate_file != NULL &&
+        !http_tls_server_open(&program.settings.tls, &program.tls, &st))
+        return fail(EXIT_USAGE, &st);
+    int code = run(&program);
+    http_tls_close(program.tls);
+    return code;
 }
 
 static int run(struct program *p)
@@ -165,6 +188,7 @@ static void main_fiber(void *arg)
         .name = text_of(p->settings.name),
         .token = {p->settings.token, p->settings.token_len},
         .backend = backend,
+        .tls = p->tls,
     };
     if (!infer_engine_open(p->loop, backend, &p->settings.engine, &p->engine, &st)) {
         p->exit_code = fail(EXIT_BROKEN, &st);
@@ -180,10 +204,10 @@ static void main_fiber(void *arg)
     loop_stop(p->loop);
 }
 
-/* Until SIGTERM or SIGINT, or until the engine has failed. */
+/* Until SIGTERM or SIGINT, or until the engine has failed; SIGHUP reads the certificate again. */
 static void serve(struct program *p)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     AUTO(signals) struct signals *signals = NULL;
     struct status st = {0};
     int number;
@@ -192,8 +216,14 @@ static void serve(struct program *p)
         return;
     }
     LOG_INFO("loading", LOG_CSTR("model", p->settings.llama.path));
-    if (signals_wait(signals, CLOCK_NEVER, &number, &st))
-        p->exit_code = EXIT_SUCCESS;
+    while (signals_wait(signals, CLOCK_NEVER, &number, &st)) {
+        if (number != SIGHUP) {
+            p->exit_code = EXIT_SUCCESS;
+            break;
+        }
+        if (p->tls != NULL && !http_tls_reload(p->tls, &st))
+            LOG_ERROR("could not read the certificate again", LOG_CSTR("why", st.text));
+    }
     fiber_shield();
     infer_server_drain(p->server, clock_deadline_ms(p->settings.drain_ms));
     fiber_unshield();
@@ -233,8 +263,8 @@ static void say_ready(struct program *p)
     if (p->settings.listen.is_unix)
         printf("ready %s\n", p->settings.listen_text);
     else
-        printf("ready http://%.*s:%u\n", TEXT_ARG(p->settings.listen.host),
-               infer_server_port(p->server));
+        printf("ready %s://%.*s:%u\n", p->tls != NULL ? "https" : "http",
+               TEXT_ARG(p->settings.listen.host), infer_server_port(p->server));
     (void)fflush(stdout);
 }
 
@@ -260,7 +290,34 @@ static bool read_settings(int argc, char **argv, struct settings *s, struct stat
         return status_fail(st, STATUS_INVALID, "--model is missing; see weir-infer --help");
     if (s->name == NULL)
         s->name = file_name(s->llama.path);
-    return net_address_parse(text_of(s->listen_text), &s->listen, st) && read_token(s, st);
+    return net_address_parse(text_of(s->listen_text), &s->listen, st) && read_token(s, st) &&
+           check_openness(s, st);
+}
+
+/* What others can reach is encrypted and asks who they are, unless somebody has said that it need
+ * not be encrypted. */
+static bool check_openness(const struct settings *s, struct status *st)
+{
+    bool tls = s->tls.certificate_file != NULL;
+    if (tls != (s->tls.key_file != NULL))
+        return status_fail(st, STATUS_INVALID, "--tls-certificate and --tls-key need each other");
+    if (!tls && s->tls.client_ca_file != NULL)
+        return status_fail(st, STATUS_INVALID, "--tls-client-ca needs --tls-certificate");
+    if (net_address_is_loopback(&s->listen))
+        return true;
+    if (!tls && !s->allow_plaintext)
+        return status_fail(st, STATUS_INVALID,
+                           "%s can be reached from other machines without TLS: give "
+                           "--tls-certificate and --tls-key, or allow it with --allow-plaintext",
+                           s->listen_text);
+    if (s->token_len == 0)
+        return status_fail(st, STATUS_INVALID,
+                           "%s can be reached from other machines: give a token by --token-file "
+                           "or WEIR_INFER_TOKEN",
+                           s->listen_text);
+    if (!tls)
+        LOG_WARN("listening without TLS for other machines", LOG_CSTR("on", s->listen_text));
+    return true;
 }
 
 static bool set(struct settings *s, enum option_code code, const char *value, struct status *st)
@@ -280,6 +337,18 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
         return true;
     case OPTION_TOKEN_FILE:
         s->token_file = value;
+        return true;
+    case OPTION_TLS_CERTIFICATE:
+        s->tls.certificate_file = value;
+        return true;
+    case OPTION_TLS_KEY:
+        s->tls.key_file = value;
+        return true;
+    case OPTION_TLS_CLIENT_CA:
+        s->tls.client_ca_file = value;
+        return true;
+    case OPTION_ALLOW_PLAINTEXT:
+        s->allow_plaintext = true;
         return true;
     case OPTION_CONTEXT:
         if (!number("--context", value, 16, 1 << 24, &n, st))

@@ -39,6 +39,7 @@ bool infer_server_open(struct loop *loop, const struct infer_server_options *opt
     server->router = http_router_new(routes, ARRAY_LEN(routes));
     struct http_server_options http = {
         .address = options->listen,
+        .tls = options->tls,
         .limits = {.arena_bytes_max = 256 * MIB},
         .handler = handle,
         .error = protocol_error,

@@ -8,14 +8,16 @@
 #include "status.h"
 #include "text.h"
 
+struct http_tls;
 struct infer_engine;
 struct infer_server;
 struct loop;
 
 struct infer_server_options {
     struct net_address listen;
-    struct text name;  /* of the model, for clients */
-    struct text token; /* what the front must send as bearer; "" lets everybody in */
+    struct text name;     /* of the model, for clients */
+    struct text token;    /* what the front must send as bearer; "" lets everybody in */
+    struct http_tls *tls; /* NULL: plain. Not owned; outlives the server */
     const struct infer_backend *backend; /* of the engine */
     struct infer_engine *engine;
 };
