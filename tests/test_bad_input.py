@@ -87,12 +87,17 @@ def test_paths_of_v1_answer_in_the_dialect(http, path, status):
     openai_error(http.get(path), status)
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "json"])
 def test_another_content_type(http, content_type):
-    answer = http.post(CHAT, content=json.dumps(chat_body("hi")), headers={"Content-Type": content_type})
-    assert answer.status_code in (200, 400, 415)
-    if answer.status_code != 200:
-        openai_error(answer, answer.status_code)
+    body = json.dumps(chat_body("hi"))
+    error = openai_error(http.post(CHAT, content=body, headers={"Content-Type": content_type}), 415)
+    assert "application/json" in error["message"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json; charset=utf-8"}, {"Content-Type": "Application/JSON"}])
+def test_the_content_type_may_be_left_out(http, headers):
+    answer = http.post(CHAT, content=json.dumps(chat_body("hi")).encode(), headers=headers)
+    assert answer.status_code == 200, answer.text
 
 
 def problem(answer, status, name, field=None):
@@ -127,6 +132,25 @@ def test_problems_of_the_platform(browser):
     problem(browser.get("/api/threads?limit=ten"), 400, "invalid-input", "limit")
     problem(browser.get("/api/threads?cursor=%00"), 400, "invalid-input", "cursor")
     problem(browser.post("/api/threads", content=b"x" * (4 << 20), headers=JSON), 413, "too-large")
+
+
+@pytest.mark.parametrize("data, status, name, words", [
+    (b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", 505, "not-supported", "1.1"),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "not-supported", "1.1"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, "not-supported", "transfer coding"),
+    (b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"x" * 9000), 414, "invalid-input", "long"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: %s\r\n\r\n" % (b"x" * 40000), 431, "invalid-input", "large"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: 200-ok\r\n\r\n", 417, "invalid-input", "expectation"),
+    (b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", 400, "invalid-input", "header"),
+], ids=["version", "preface", "coding", "target", "head", "expect", "space"])
+def test_what_is_no_request_says_why(weir, data, status, name, words):
+    """One body, whose status is the answer's, and whose detail names what is wrong."""
+    answers, closed = raw.exchange(weir.address, data)
+    assert [a.status for a in answers] == [status] and closed
+    body = json.loads(answers[0].body)
+    assert answers[0].headers["content-type"] == "application/problem+json"
+    assert body["status"] == status and body["type"] == f"urn:weir:problem:{name}"
+    assert words in body["detail"], body
 
 
 def test_a_client_that_drips(weir, key):

@@ -6,6 +6,7 @@ import pwd
 import resource
 import shutil
 import socket
+import sqlite3
 import stat
 import subprocess
 
@@ -139,6 +140,27 @@ def test_set_up_by_commands(tmp_path):
             assert http.get("/v1/models").status_code == 200
     finally:
         assert weir.stop() == 0
+
+
+def managed(data):
+    """What the configuration is said to manage, from the rows themselves."""
+    with sqlite3.connect(f"file:{data}/weir.db?mode=ro", uri=True) as db:
+        return [row[0] for row in db.execute("SELECT id FROM model WHERE managed UNION SELECT name FROM upstream WHERE managed")]
+
+
+def test_commands_leave_the_managed_rows_alone(start):
+    """Run without the server's settings, as an operator's shell is, and with others."""
+    weir = start()
+    before = managed(weir.data)
+    assert before == ["fault"]  # a model and an upstream of that name
+    assert weir.stop() == 0
+    for args in (["key", "list"], ["user", "list"], ["model", "list"], ["key", "create", "--name", "x"], ["migrate"]):
+        run(*args, data=weir.data)
+        assert managed(weir.data) == before, args
+        run(*args, data=weir.data, WEIR_MODEL="/nobody.gguf")
+        assert managed(weir.data) == before, args
+    assert "fault" in run("model", "list", data=weir.data).stdout
+    assert "nobody" not in run("model", "list", data=weir.data).stdout
 
 
 @pytest.mark.parametrize("args", [["setup", "--email", "no-at", "--password-file", "PW"], ["setup", "--email", "a@b"],

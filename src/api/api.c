@@ -282,6 +282,8 @@ static bool open_tls(struct api *api, struct status *st)
 static bool seed(struct api *api, struct status *st)
 {
     const struct api_options *options = &api->options;
+    if (!options->seed)
+        return relay_registry_refresh(api->registry, st);
     AUTO(arena) struct arena *arena = arena_open(4 * MIB);
     struct relay_seed seed = {
         .upstreams = ARENA_ARRAY(arena, options->upstreams_count, struct relay_upstream_row),

@@ -79,6 +79,8 @@ struct api_options {
      */
     struct relay_local_args infer_args[API_SEEDS_MAX + 1];
     size_t infer_args_count;
+    bool
+        seed; /* a server: what the configuration names becomes rows. A command leaves them alone */
     struct api_model_seed models[API_SEEDS_MAX];
     size_t models_count;
     struct api_upstream_seed upstreams[API_SEEDS_MAX];

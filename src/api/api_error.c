@@ -37,6 +37,7 @@ static const struct problem {
     [API_PROBLEM_WRONG_MEDIA_TYPE] = {"wrong-media-type", 415, STATUS_INVALID, "Wrong media type"},
     [API_PROBLEM_THROTTLED] = {"throttled", 429, STATUS_RATE_LIMITED, "Too many requests"},
     [API_PROBLEM_INTERNAL] = {"internal", 500, STATUS_INTERNAL, "Something went wrong here"},
+    [API_PROBLEM_NOT_SUPPORTED] = {"not-supported", 501, STATUS_INVALID, "Not supported"},
     [API_PROBLEM_UPSTREAM_FAILED] = {"upstream-failed", 502, STATUS_UPSTREAM,
                                      "The upstream failed"},
     [API_PROBLEM_MODEL_NOT_READY] = {"model-not-ready", 503, STATUS_UNAVAILABLE,
@@ -72,6 +73,8 @@ static const struct meaning {
 };
 static_assert(ARRAY_LEN(meanings) == STATUS_COUNT, "a status code has no meaning");
 
+static struct text problem_json(struct arena *arena, const struct status *st,
+                                enum api_problem problem, int http_status, struct text instance);
 static struct text shown(const struct status *st);
 static void add_retry_after(struct http_reply *reply, const struct status *st);
 static enum api_problem problem_for_http(int http_status);
@@ -162,7 +165,7 @@ void api_error_send_http(struct http_request *req, struct http_reply *reply, int
         body = api_error_v1_json(req->arena, &st, http_status == 408 ? "timeout" : NULL);
         type = TEXT("application/json");
     } else {
-        body = api_error_problem_json(req->arena, &st, problem, req->request_id);
+        body = problem_json(req->arena, &st, problem, http_status, req->request_id);
         type = TEXT("application/problem+json");
     }
     if (!http_reply_send(reply, http_status, type, body, &ignored))
@@ -172,15 +175,21 @@ void api_error_send_http(struct http_request *req, struct http_reply *reply, int
 struct text api_error_problem_json(struct arena *arena, const struct status *st,
                                    enum api_problem problem, struct text instance)
 {
-    struct api_json json = api_json_in(arena);
-    char type[64];
     if (problem == API_PROBLEM_NONE)
         problem = meanings[st->code].problem;
+    return problem_json(arena, st, problem, problems[problem].http, instance);
+}
+
+static struct text problem_json(struct arena *arena, const struct status *st,
+                                enum api_problem problem, int http_status, struct text instance)
+{
+    struct api_json json = api_json_in(arena);
+    char type[64];
     (void)snprintf(type, sizeof(type), "urn:weir:problem:%s", problems[problem].name);
     api_json_open(&json, NULL, '{');
     api_json_text(&json, "type", text_of(type));
     api_json_text(&json, "title", text_of(problems[problem].title));
-    api_json_int(&json, "status", problems[problem].http);
+    api_json_int(&json, "status", http_status);
     api_json_text(&json, "detail", shown(st));
     api_json_text(&json, "instance", instance);
     if (st->field[0] != '\0')
@@ -234,6 +243,9 @@ static enum api_problem problem_for_http(int http_status)
         return API_PROBLEM_TOO_SLOW;
     case 413:
         return API_PROBLEM_TOO_LARGE;
+    case 501:
+    case 505:
+        return API_PROBLEM_NOT_SUPPORTED;
     case 503:
         return API_PROBLEM_UNAVAILABLE;
     default:

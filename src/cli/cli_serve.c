@@ -52,6 +52,7 @@ static int run(struct cli *cli, bool supervise)
         return cli_fail(&st);
     bool good = cli_api_options(cli, &store, &options, &st);
     options.supervise = supervise;
+    options.seed = true;
     good = good && api_open(&options, &api, &st) && serve(cli, api, &store, supervise, &st);
     api_close(api);
     cli_store_close(&store);

@@ -280,20 +280,20 @@ static enum http_message_result bad_syntax(struct http_message *msg, llhttp_errn
     }
     bool version_known = msg->parser.http_major == 1 && msg->parser.http_minor <= 1;
     if ((error == HPE_INVALID_VERSION && !version_known) || error == HPE_PAUSED_H2_UPGRADE)
-        return bad(msg, 505, TEXT("not HTTP/1.1"));
+        return bad(msg, 505, TEXT("this version of HTTP is not spoken here, only 1.1 and 1.0"));
     if (error == HPE_INVALID_TRANSFER_ENCODING)
         return bad(msg, 400, TEXT("a transfer coding other than chunked"));
     if (error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH)
         return bad(msg, 400, TEXT("bad or conflicting Content-Length"));
+    bool in_fields = msg->fields_count > 0 || text_find_byte(line, '\n') < line.len;
     return bad(msg, 400,
-               msg->fields_count > 0 ? TEXT("malformed header field")
-                                     : TEXT("malformed request line"));
+               in_fields ? TEXT("malformed header field") : TEXT("malformed request line"));
 }
 
 static enum http_message_result check_head(struct http_message *msg)
 {
     if (msg->parser.http_major != 1 || msg->parser.http_minor > 1)
-        return bad(msg, 505, TEXT("not HTTP/1.1"));
+        return bad(msg, 505, TEXT("this version of HTTP is not spoken here, only 1.1 and 1.0"));
     if (msg->parser.type == HTTP_REQUEST && check_request_line(msg) == HTTP_MESSAGE_BAD)
         return HTTP_MESSAGE_BAD;
     if (msg->parser.type == HTTP_RESPONSE &&
