@@ -53,17 +53,22 @@ lock_cache() {
     fi
 }
 
-# The pip that fetches: of a virtual environment in the cache, made without a network.
-# Prints its path.
-cache_pip() {
+# The Python whose pip fetches: of a virtual environment in the cache, with a version of pip that
+# goes on where a connection broke. Prints its path.
+pip_version=25.3
+pip_sha256=9655943313a94722b7774661c21049070f6bbb0a1516bf02f7c8d5d9201514cd
+fetching_python() {
     local version venv
     version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    venv=$WEIR_CACHE/pip-$version
-    if [ ! -x "$venv/bin/pip" ]; then
-        rm -rf "$venv"
-        python3 -m venv "$venv" >&2 || die "python3 -m venv failed: run scripts/setup first"
+    venv=$WEIR_CACHE/pip-$pip_version-$version
+    if [ ! -d "$venv" ]; then
+        rm -rf "$venv.build"
+        python3 -m venv "$venv.build" >&2 || die "python3 -m venv failed: run scripts/setup first"
+        "$venv.build/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+            --require-hashes --requirement /dev/stdin <<<"pip==$pip_version --hash=sha256:$pip_sha256" >&2
+        mv "$venv.build" "$venv"
     fi
-    echo "$venv/bin/pip"
+    echo "$venv/bin/python"
 }
 
 # Whether the system's Node is new enough for the web build (20.19, and npm 11 with it).
