@@ -57,7 +57,7 @@ bool http_stream_tls_connect(struct http_stream *stream, struct http_tls *tls, s
         return status_fail(st, STATUS_INVALID, "too long a host name");
     memcpy(host, name.at, name.len);
     host[name.len] = '\0';
-    if (!begin_tls(stream, tls, st))
+    if (!http_tls_ready(tls, st) || !begin_tls(stream, tls, st))
         return false;
     SSL_set_connect_state(stream->ssl);
     bool is_address =

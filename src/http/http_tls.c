@@ -1,5 +1,6 @@
 /* The context is made anew at each reload and swapped under a lock; a session holds a reference of
- * its own on the context that it came from. */
+ * its own on the context that it came from. That of a client that believes the system's authorities
+ * is made on first use: most servers never need it. */
 #include "http_tls_internal.h"
 
 #include <pthread.h>
@@ -9,17 +10,28 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include "fiber.h"
 
 struct http_tls {
     bool is_server;
     char *certificate_file, *key_file, *ca_file; /* fixed after open */
     pthread_mutex_t lock;                        /* of ctx */
-    SSL_CTX *ctx;
+    SSL_CTX *ctx;                                /* NULL: not needed so far */
+    pthread_mutex_t first_lock;                  /* held by the one that makes the first ctx */
+};
+
+struct first_use {
+    struct http_tls *tls;
+    struct status st;
+    bool ok;
 };
 
 static struct http_tls *tls_new(bool is_server, const char *certificate_file, const char *key_file,
                                 const char *ca_file);
 static char *copy_name(const char *name);
+static bool renew(struct http_tls *tls, struct status *st);
+static bool is_made(struct http_tls *tls);
+static void make_first(void *arg);
 static SSL_CTX *context_new(const struct http_tls *tls, struct status *st);
 static bool load_certificate(const struct http_tls *tls, SSL_CTX *ctx, struct status *st);
 static bool load_authorities(const struct http_tls *tls, SSL_CTX *ctx, struct status *st);
@@ -38,7 +50,7 @@ bool http_tls_server_open(const struct http_tls_server_options *options, struct 
     AUTO(http_tls)
     struct http_tls *tls =
         tls_new(true, options->certificate_file, options->key_file, options->client_ca_file);
-    if (!http_tls_reload(tls, st))
+    if (!renew(tls, st))
         return false;
     *out = TAKE(tls);
     return true;
@@ -50,7 +62,8 @@ bool http_tls_client_open(const struct http_tls_client_options *options, struct 
     AUTO(http_tls)
     struct http_tls *tls =
         tls_new(false, options->certificate_file, options->key_file, options->ca_file);
-    if (!http_tls_reload(tls, st))
+    bool nothing_named = options->ca_file == NULL && options->certificate_file == NULL;
+    if (!nothing_named && !renew(tls, st))
         return false;
     *out = TAKE(tls);
     return true;
@@ -58,22 +71,13 @@ bool http_tls_client_open(const struct http_tls_client_options *options, struct 
 
 bool http_tls_reload(struct http_tls *tls, struct status *st)
 {
-    ERR_clear_error();
-    SSL_CTX *fresh = context_new(tls, st);
-    if (fresh == NULL)
-        return false;
-    pthread_mutex_lock(&tls->lock);
-    SSL_CTX *old = tls->ctx;
-    tls->ctx = fresh;
-    pthread_mutex_unlock(&tls->lock);
-    SSL_CTX_free(old);
-    return true;
+    return !is_made(tls) || renew(tls, st);
 }
 
 int64_t http_tls_expires_s(struct http_tls *tls)
 {
     pthread_mutex_lock(&tls->lock);
-    X509 *certificate = SSL_CTX_get0_certificate(tls->ctx);
+    X509 *certificate = tls->ctx == NULL ? NULL : SSL_CTX_get0_certificate(tls->ctx);
     struct tm end = {0};
     bool known = certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1;
     pthread_mutex_unlock(&tls->lock);
@@ -86,15 +90,29 @@ void http_tls_close(struct http_tls *tls)
         return;
     SSL_CTX_free(tls->ctx);
     pthread_mutex_destroy(&tls->lock);
+    pthread_mutex_destroy(&tls->first_lock);
     free(tls->certificate_file);
     free(tls->key_file);
     free(tls->ca_file);
     free(tls);
 }
 
+bool http_tls_ready(struct http_tls *tls, struct status *st)
+{
+    struct first_use first = {.tls = tls};
+    if (is_made(tls))
+        return true;
+    if (!offload(make_first, &first, st))
+        return false;
+    if (!first.ok)
+        *st = first.st;
+    return first.ok;
+}
+
 bool http_tls_session(struct http_tls *tls, struct ssl_st **out, struct status *st)
 {
     pthread_mutex_lock(&tls->lock);
+    WEIR_ASSERT(tls->ctx != NULL); /* see http_tls_ready */
     SSL *ssl = SSL_new(tls->ctx);
     pthread_mutex_unlock(&tls->lock);
     if (ssl == NULL)
@@ -122,6 +140,7 @@ static struct http_tls *tls_new(bool is_server, const char *certificate_file, co
     tls->key_file = copy_name(key_file);
     tls->ca_file = copy_name(ca_file);
     pthread_mutex_init(&tls->lock, NULL);
+    pthread_mutex_init(&tls->first_lock, NULL);
     return tls;
 }
 
@@ -131,6 +150,37 @@ static char *copy_name(const char *name)
         return NULL;
     size_t size = strlen(name) + 1;
     return memcpy(base_alloc(size), name, size);
+}
+
+static bool renew(struct http_tls *tls, struct status *st)
+{
+    ERR_clear_error();
+    SSL_CTX *fresh = context_new(tls, st);
+    if (fresh == NULL)
+        return false;
+    pthread_mutex_lock(&tls->lock);
+    SSL_CTX *old = tls->ctx;
+    tls->ctx = fresh;
+    pthread_mutex_unlock(&tls->lock);
+    SSL_CTX_free(old);
+    return true;
+}
+
+static bool is_made(struct http_tls *tls)
+{
+    pthread_mutex_lock(&tls->lock);
+    bool made = tls->ctx != NULL;
+    pthread_mutex_unlock(&tls->lock);
+    return made;
+}
+
+/* On a thread of the pool. Those that come meanwhile wait for the one. */
+static void make_first(void *arg)
+{
+    struct first_use *first = arg;
+    pthread_mutex_lock(&first->tls->first_lock);
+    first->ok = is_made(first->tls) || renew(first->tls, &first->st);
+    pthread_mutex_unlock(&first->tls->first_lock);
 }
 
 static SSL_CTX *context_new(const struct http_tls *tls, struct status *st)

@@ -23,7 +23,9 @@ struct http_tls_client_options {
     const char *certificate_file; /* to show to the server; NULL: none */
     const char *key_file;
 };
-/* A client always verifies the server's chain and name. Fails: as above. */
+/* A client always verifies the server's chain and name. The system's authorities (tens of
+ * milliseconds, and a few megabytes) are read when the first connection needs them, off the loop;
+ * files that are named are read here. Fails: as above. */
 MUST_CHECK bool http_tls_client_open(const struct http_tls_client_options *options,
                                      struct http_tls **out, struct status *st);
 /* Reads the files again (SIGHUP). On failure the old context stays in use. Blocks like open. */

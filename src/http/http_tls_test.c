@@ -147,6 +147,29 @@ static void refused(struct rig *rig)
     assert_true(atomic_load(&rig->counters.protocol_errors) >= 2);
 }
 
+/* The system's authorities are read when the first connection needs them. */
+static void system_trusted(struct rig *rig)
+{
+    struct status st;
+    AUTO(http_tls) struct http_tls *tls = client_tls(NULL, NULL);
+    assert_int_equal(http_tls_expires_s(tls), 0);
+    assert_int_equal(setenv("SSL_CERT_FILE", path_of("ca.pem"), 1), 0);
+    check_text(call(rig, tls, "/hello", TEXT_NONE, ""), "/hello");
+    assert_int_equal(setenv("SSL_CERT_FILE", path_of("other-ca.pem"), 1), 0);
+    check_text(call(rig, tls, "/hello", TEXT_NONE, ""), "/hello"); /* not read for each */
+    assert_true(http_tls_reload(tls, &st));
+    assert_null(call(rig, tls, "/hello", TEXT_NONE, "").at);
+    assert_non_null(strstr(rig->last.text, "certificate"));
+}
+
+static void system_authorities(void **state)
+{
+    (void)state;
+    AUTO(http_tls) struct http_tls *tls = server_tls("server", NULL);
+    const struct http_server_options options = {.tls = tls};
+    rig_run(system_trusted, &options);
+}
+
 static void strangers_refused(void **state)
 {
     (void)state;
@@ -314,13 +337,10 @@ static void bad_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_over_tls),
-        cmocka_unit_test(strangers_refused),
-        cmocka_unit_test(wrong_certificates_refused),
-        cmocka_unit_test(mutual_certificates),
-        cmocka_unit_test(certificates_reloaded),
-        cmocka_unit_test(rude_clients),
-        cmocka_unit_test(bad_files),
+        cmocka_unit_test(calls_over_tls),      cmocka_unit_test(strangers_refused),
+        cmocka_unit_test(system_authorities),  cmocka_unit_test(wrong_certificates_refused),
+        cmocka_unit_test(mutual_certificates), cmocka_unit_test(certificates_reloaded),
+        cmocka_unit_test(rude_clients),        cmocka_unit_test(bad_files),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
