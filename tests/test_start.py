@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from harness import server
+from harness import raw, server
 from harness.server import BIN, chat_body, environment, eventually, run
 
 pytestmark = pytest.mark.short
@@ -236,3 +236,27 @@ def test_killed_and_started_again(start):
         assert message["status"] == "failed" and message["content"].startswith("w0 ")
         assert message["run_id"] == run_["run_id"]
         assert browser.get(f"/api/threads/{thread}").json()["active_run_id"] is None
+
+
+def soft_files(pid):
+    with open(f"/proc/{pid}/limits") as file:
+        return next(line.split()[3] for line in file if line.startswith("Max open files"))
+
+
+def test_open_files_are_raised_to_what_connections_need(start):
+    def limit(soft, hard):
+        return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    weir = start(limits=limit(256, 4096), WEIR_CONNECTIONS_MAX="600")
+    assert soft_files(weir.process.pid) == str(2 * (2 * 600 + 256)) and "open files" not in weir.stderr()
+    held = [raw.Connection(weir.address) for _ in range(600)]
+    for connection in held:
+        connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answers = [connection.answer().status for connection in held]
+    for connection in held:
+        connection.socket.close()
+    assert answers == [200] * 600
+    assert weir.stop() == 0
+    few = start(limits=limit(256, 512), WEIR_CONNECTIONS_MAX="600")
+    assert soft_files(few.process.pid) == "512"
+    assert "open files" in few.stderr() and "needed=1456" in few.stderr(), few.stderr()
+    assert few.stop() == 0

@@ -54,7 +54,9 @@ void *api_worker_main(void *arg)
     (void)sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)snprintf(name, sizeof(name), "worker-%d", worker->index);
-    struct loop_options options = {.name = name, .cpu = -1};
+    /* A connection is a fiber; the other half is for jobs. */
+    struct loop_options options = {
+        .name = name, .cpu = -1, .fibers_max = 65536 + api->options.http.connections_max};
     if (!loop_open(&options, &worker->loop, &st)) {
         report(worker, false, &st);
         atomic_fetch_sub(&api->workers_alive, 1);

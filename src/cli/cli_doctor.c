@@ -21,7 +21,7 @@
 #include "net.h"
 #include "vault.h"
 
-enum { FREE_BYTES_MIN = 1024 * 1024 * 1024, FILES_MIN = 4096, DAYS_WARN = 14 };
+enum { FREE_BYTES_MIN = 1024 * 1024 * 1024, DAYS_WARN = 14 };
 
 struct doctor {
     struct cli *cli;
@@ -365,10 +365,16 @@ static void check_limits(struct doctor *doctor)
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
         return;
-    bool low = files.rlim_max < FILES_MIN;
-    say(doctor, low ? VERDICT_NOTE : VERDICT_OK, "open files", "up to %llu%s",
-        (unsigned long long)files.rlim_max,
-        low ? ": few for many connections, raise it (ulimit -n, LimitNOFILE=)" : "");
+    int64_t least;
+    (void)cli_files_needed(doctor->cli->config, &least);
+    bool low = files.rlim_max < (rlim_t)least;
+    if (low)
+        say(doctor, VERDICT_NOTE, "open files",
+            "up to %llu, but %lld are needed for connections_max: raise it (ulimit -Hn, "
+            "LimitNOFILE=), or lower connections_max",
+            (unsigned long long)files.rlim_max, (long long)least);
+    else
+        say(doctor, VERDICT_OK, "open files", "up to %llu", (unsigned long long)files.rlim_max);
 }
 
 /* 0 when the kernel does not say. */

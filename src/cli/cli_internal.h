@@ -40,6 +40,10 @@ bool cli_server_runs(struct cli *cli);
  */
 MUST_CHECK bool cli_api_options(struct cli *cli, const struct cli_store *store,
                                 struct api_options *out, struct status *st);
+/* Open files that the service can come to need: every connection that it may accept, what each may
+ * have open to a model, and what a process has besides. `*least` is what it needs before it has to
+ * turn connections away: without those to models. */
+int64_t cli_files_needed(const struct config *config, int64_t *least);
 /* "/opt/weir/bin/weir-infer": the setting, or beside this program. */
 struct text cli_infer_program(struct cli *cli);
 /* The name under which the file of the setting `model` is offered. */

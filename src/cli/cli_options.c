@@ -8,6 +8,8 @@
 #include "cli_internal.h"
 #include "infer_gguf.h"
 
+enum { FILES_BESIDES = 256 }; /* loops, the database, logs, children */
+
 static struct http_limits http_limits(const struct config *config);
 static struct relay_limits relay_limits(const struct config *config);
 static bool add_infer_args(struct cli *cli, const struct config_section *section,
@@ -76,6 +78,16 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         return false;
     *out = options;
     return true;
+}
+
+int64_t cli_files_needed(const struct config *config, int64_t *least)
+{
+    int64_t workers = config_int(config, "workers");
+    int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (workers == 0)
+        workers = cores > 0 ? cores : 1;
+    *least = workers * config_int(config, "connections_max") + FILES_BESIDES;
+    return 2 * *least;
 }
 
 struct text cli_infer_program(struct cli *cli)

@@ -10,6 +10,7 @@
 #include "cli_internal.h"
 #include "clock.h"
 #include "log.h"
+#include "loop_files.h"
 
 enum { MODELS_WAIT_MS = 15 * 60 * 1000 };
 
@@ -21,6 +22,7 @@ struct signals {
 };
 
 static int run(struct cli *cli, bool supervise);
+static void raise_files(struct cli *cli);
 static bool serve(struct cli *cli, struct api *api, struct cli_store *store, bool supervise,
                   struct status *st);
 static bool print_setup_link(struct cli *cli, struct api *api, struct cli_store *store,
@@ -48,6 +50,7 @@ static int run(struct cli *cli, bool supervise)
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads made from now on have it so */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file over a limit is an error like a full disk */
+    raise_files(cli);
     if (!cli_store_open(cli, &store, &st))
         return cli_fail(&st);
     bool good = cli_api_options(cli, &store, &options, &st);
@@ -88,6 +91,16 @@ static bool serve(struct cli *cli, struct api *api, struct cli_store *store, boo
     (void)pthread_kill(thread, SIGUSR1);
     (void)pthread_join(thread, NULL);
     return good;
+}
+
+static void raise_files(struct cli *cli)
+{
+    int64_t least, wanted = cli_files_needed(cli->config, &least);
+    uint64_t got = loop_files_raise((uint64_t)wanted);
+    if (got < (uint64_t)least)
+        LOG_WARN("the limit of open files is below what connections_max allows: connections beyond "
+                 "it are turned away; raise it (ulimit -Hn, LimitNOFILE=) or set connections_max",
+                 LOG_INT("limit", (int64_t)got), LOG_INT("needed", least));
 }
 
 static bool print_setup_link(struct cli *cli, struct api *api, struct cli_store *store,

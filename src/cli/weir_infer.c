@@ -13,6 +13,7 @@
 #include "infer_server.h"
 #include "log.h"
 #include "loop.h"
+#include "loop_files.h"
 #include "net.h"
 #include "signals.h"
 #include <errno.h>
@@ -27,6 +28,7 @@
 
 enum { EXIT_BROKEN = 1, EXIT_USAGE = 2, EXIT_NEVER = 3 };
 enum { TOKEN_BYTES_MAX = 512, DRAIN_MS_USUAL = 30000 };
+enum { FILES_WANTED = 16384 + 256 }; /* connections of its server, and what it has besides */
 
 struct settings {
     struct infer_llama_options llama;
@@ -152,6 +154,7 @@ int main(int argc, char **argv)
     /* A process that dies writes nothing to disk: its memory holds what people wrote. */
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)loop_files_raise(FILES_WANTED);
     if (!infer_gguf_check(program.settings.llama.path, &st))
         return fail(EXIT_NEVER, &st);
     if (program.settings.tls.certificate_file != NULL &&
