@@ -1,5 +1,8 @@
 """Set-up, sign-in, sessions, and the defence against other sites."""
 
+import concurrent.futures
+
+import httpx
 import pytest
 
 from harness.server import EMAIL, PASSWORD
@@ -68,6 +71,26 @@ def test_guessing_is_throttled(start):
             if answer.status_code == 429:
                 break
         assert answer.status_code == 429 and int(answer.headers["retry-after"]) > 0
+
+
+def test_many_right_sign_ins_at_once(start):
+    """A house full of people, and one person with many scripts: they know their passwords."""
+    server = start()
+    people = [EMAIL] * 12
+    for i in range(12):
+        secret = server.folder / f"password{i}"
+        secret.write_text(PASSWORD + "\n")
+        secret.chmod(0o600)
+        server.command("user", "add", "--email", f"user{i}@example.com", "--name", f"User {i}", "--password-file", secret)
+        people.append(f"user{i}@example.com")
+
+    def sign_in(email):
+        answer = httpx.post(server.url + "/api/session", headers={"Origin": server.url}, timeout=60,
+                            json={"email": email, "password": PASSWORD})
+        return answer.status_code
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        assert set(pool.map(sign_in, people)) == {200}
+    assert sign_in(EMAIL) == 200
 
 
 @pytest.mark.parametrize("headers, allowed", [

@@ -48,22 +48,41 @@ struct throttle_entry {
     uint64_t key[2];                     /* zeros: free */
     int64_t first_us, until_us, last_us; /* monotonic */
     int failures, level;
+    int running; /* attempts under way: while there are any, the entry stays where it is */
 };
 struct throttle {
     pthread_mutex_t mutex;
+    _Atomic int waiting; /* fibers, for their turn */
     uint8_t secret[16];
     struct throttle_entry entries[THROTTLE_ENTRIES];
     int64_t (*now_us)(void); /* clock_mono_us; a test's own */
 };
 void throttle_open(struct throttle *throttle);
 void throttle_close(struct throttle *throttle);
-/* Counts an attempt on `account` (an address of mail, compared) from `address` as failed, before it
- * is made, so that many at once cannot slip through. Does not wait.
- * Fails: STATUS_RATE_LIMITED with retry_after_ms. */
-bool throttle_attempt(struct throttle *throttle, struct text account, struct text address,
-                      struct status *st);
-/* It did not fail after all: takes it back, and remembers that `address` is known to `account`. */
-void throttle_success(struct throttle *throttle, struct text account, struct text address);
+/* One attempt on `account` (an address of mail, compared) from `address`; both outlive it. */
+enum { THROTTLE_COUNTS = 3 }; /* by account, by address, of all together */
+struct throttle_turn {
+    struct text account, address;
+    struct throttle_entry *counts[THROTTLE_COUNTS]; /* NULL: not counted there */
+};
+enum throttle_answer { THROTTLE_GO, THROTTLE_WAIT, THROTTLE_SHUT };
+/* Does not wait. THROTTLE_WAIT: as many are under way as may still fail. THROTTLE_SHUT: for
+ * `*wait_us` more. */
+enum throttle_answer throttle_try(struct throttle *throttle, struct text account,
+                                  struct text address, struct throttle_turn *turn,
+                                  int64_t *wait_us);
+/* Before an attempt: waits for its turn, in a fiber. Each needs its throttle_end.
+ * Fails: STATUS_RATE_LIMITED with retry_after_ms; fiber.h. */
+MUST_CHECK bool throttle_begin(struct throttle *throttle, struct text account, struct text address,
+                               struct throttle_turn *turn, struct status *st);
+/* After it. PASSED forgets what failed at this account, and remembers that `address` is known to
+ * it. UNKNOWN: it could not be found out, and counts as nothing. */
+enum throttle_outcome { THROTTLE_PASSED, THROTTLE_FAILED, THROTTLE_UNKNOWN };
+void throttle_end(struct throttle *throttle, struct throttle_turn *turn,
+                  enum throttle_outcome outcome);
+/* Of a check that fails with `wrong` where the guess was wrong. */
+enum throttle_outcome throttle_outcome_of(bool passed, enum status_code wrong,
+                                          const struct status *st);
 
 /* Last uses that wait to be written. */
 enum { TOUCHES_MAX = 4096 };

@@ -47,12 +47,14 @@ bool account_sign_in(struct account *account, const struct account_sign_in *sign
 {
     AUTO(arena) struct arena *arena = arena_open(64 * KIB);
     struct account_caller caller;
+    struct throttle_turn turn;
     struct text key = email_key(text_take(sign_in->email, ACCOUNT_EMAIL_BYTES_MAX), arena);
-    if (!throttle_attempt(&account->throttle, key, sign_in->address, st) ||
-        !user_check(account, sign_in, key, &caller, st))
+    if (!throttle_begin(&account->throttle, key, sign_in->address, &turn, st)) /* waits */
         return false;
-    throttle_success(&account->throttle, key, sign_in->address);
-    if (!account_session_start(account, &caller, sign_in->address, sign_in->user_agent, token, st))
+    bool right = user_check(account, sign_in, key, &caller, st);
+    throttle_end(&account->throttle, &turn, throttle_outcome_of(right, STATUS_UNAUTHENTICATED, st));
+    if (!right ||
+        !account_session_start(account, &caller, sign_in->address, sign_in->user_agent, token, st))
         return false;
     *out = caller;
     return true;

@@ -31,6 +31,7 @@ static bool setup_check(struct account *account, const struct account_setup *set
                         struct status *st);
 static bool token_check(struct account *account, const struct account_setup *setup,
                         struct status *st);
+static bool token_find(struct account *account, struct text token, struct status *st);
 static bool setup_write(struct account *account, const struct account_setup *setup,
                         const char *password, struct account_caller *out, struct status *st);
 static bool setup_was_done(struct status *st);
@@ -102,19 +103,24 @@ static bool setup_check(struct account *account, const struct account_setup *set
 static bool token_check(struct account *account, const struct account_setup *setup,
                         struct status *st)
 {
+    struct throttle_turn turn;
+    if (!throttle_begin(&account->throttle, TEXT("set-up"), setup->address, &turn, st)) /* waits */
+        return false;
+    bool right = token_find(account, setup->token, st);
+    throttle_end(&account->throttle, &turn, throttle_outcome_of(right, STATUS_FORBIDDEN, st));
+    return right;
+}
+
+static bool token_find(struct account *account, struct text token, struct status *st)
+{
     AUTO(arena) struct arena *arena = arena_open(64 * KIB);
     uint8_t sha256[TOKEN_SHA256_BYTES];
     struct db_rows rows = {0};
-    if (!throttle_attempt(&account->throttle, TEXT("set-up"), setup->address, st))
-        return false;
-    if (token_sha256(setup->token, sha256) &&
-        !db_read(account->db, SCOPE, arena, &rows, st, token_find_sql,
-                 db_blob(sha256, sizeof(sha256))))
+    if (token_sha256(token, sha256) && !db_read(account->db, SCOPE, arena, &rows, st,
+                                                token_find_sql, db_blob(sha256, sizeof(sha256))))
         return status_wrap(st, "could not look up the set-up token");
-    if (rows.count == 0)
-        return status_fail(st, STATUS_FORBIDDEN, "the set-up link is not valid any more");
-    throttle_success(&account->throttle, TEXT("set-up"), setup->address);
-    return true;
+    return rows.count > 0 ||
+           status_fail(st, STATUS_FORBIDDEN, "the set-up link is not valid any more");
 }
 
 static bool setup_write(struct account *account, const struct account_setup *setup,

@@ -3,6 +3,10 @@
  * ever; an address has ten, since many people may stand behind one; all together have 300, after
  * which guesses wait a few seconds. An account that nobody has is shut in the same way.
  *
+ * Only what has failed counts. So that many guesses at the same moment cannot slip through, no more
+ * are under way than may still fail; the others wait for their turn. Whoever knows the password is
+ * late by some tenths of a second, and never shut out by others who know theirs.
+ *
  * So that a stranger cannot keep an owner out of their own house: from an address from which the
  * account was opened before, only the failures of that address count.
  *
@@ -16,7 +20,11 @@
 #include <string.h>
 #include "account_internal.h"
 #include "clock.h"
+#include "fiber.h"
+#include "loop.h"
 #include "rand.h"
+
+enum { TURN_WAIT_MS = 20000, TURN_POLL_MS = 20, WAITING_MAX = 256, LATER_MS = 2000 };
 
 static const int64_t second_us = 1000000;
 
@@ -33,7 +41,11 @@ static const int64_t memory_us = 24LL * 3600 * 1000000;
 static struct throttle_entry *entry_of(struct throttle *throttle, const char *kind,
                                        struct text account, struct text address, bool make);
 static struct text network_of(struct text address, char memory[INET6_ADDRSTRLEN]);
+static bool entry_is_full(const struct throttle_entry *entry, const struct rule *rule,
+                          int64_t now_us);
 static void entry_fail(struct throttle_entry *entry, const struct rule *rule, int64_t now_us);
+
+static const struct rule *const rules[THROTTLE_COUNTS] = {&account_rule, &address_rule, &all_rule};
 
 void throttle_open(struct throttle *throttle)
 {
@@ -47,56 +59,106 @@ void throttle_close(struct throttle *throttle)
     pthread_mutex_destroy(&throttle->mutex);
 }
 
-bool throttle_attempt(struct throttle *throttle, struct text account, struct text address,
-                      struct status *st)
+enum throttle_answer throttle_try(struct throttle *throttle, struct text account,
+                                  struct text address, struct throttle_turn *turn, int64_t *wait_us)
 {
-    int64_t now_us = throttle->now_us(), wait_us = 0;
+    int64_t now_us = throttle->now_us();
+    *turn = (struct throttle_turn){.account = account, .address = address};
+    *wait_us = 0;
     pthread_mutex_lock(&throttle->mutex);
     bool known = entry_of(throttle, "known", account, address, false) != NULL;
-    struct {
-        struct throttle_entry *entry;
-        const struct rule *rule;
-    } counts[] = {
-        {known ? entry_of(throttle, "pair", account, address, true)
-               : entry_of(throttle, "account", account, TEXT_NONE, true),
-         &account_rule},
-        {address.len > 0 ? entry_of(throttle, "address", TEXT_NONE, address, true) : NULL,
-         &address_rule},
-        {entry_of(throttle, "all", TEXT_NONE, TEXT_NONE, true), &all_rule},
+    struct throttle_entry *const entries[THROTTLE_COUNTS] = {
+        known ? entry_of(throttle, "pair", account, address, true)
+              : entry_of(throttle, "account", account, TEXT_NONE, true),
+        address.len > 0 ? entry_of(throttle, "address", TEXT_NONE, address, true) : NULL,
+        entry_of(throttle, "all", TEXT_NONE, TEXT_NONE, true),
     };
-    for (size_t i = 0; i < ARRAY_LEN(counts); i++)
-        if (counts[i].entry != NULL && counts[i].entry->until_us - now_us > wait_us)
-            wait_us = counts[i].entry->until_us - now_us;
-    for (size_t i = 0; i < ARRAY_LEN(counts) && wait_us == 0; i++)
-        if (counts[i].entry != NULL)
-            entry_fail(counts[i].entry, counts[i].rule, now_us);
+    bool full = entries[0] == NULL || entries[2] == NULL || (address.len > 0 && entries[1] == NULL);
+    for (size_t i = 0; i < THROTTLE_COUNTS; i++) {
+        if (entries[i] == NULL)
+            continue;
+        if (entries[i]->until_us - now_us > *wait_us)
+            *wait_us = entries[i]->until_us - now_us;
+        full |= entry_is_full(entries[i], rules[i], now_us);
+    }
+    bool go = *wait_us == 0 && !full;
+    for (size_t i = 0; i < THROTTLE_COUNTS && go; i++) {
+        turn->counts[i] = entries[i];
+        if (entries[i] != NULL)
+            entries[i]->running++;
+    }
     pthread_mutex_unlock(&throttle->mutex);
-    if (wait_us == 0)
+    return go ? THROTTLE_GO : *wait_us > 0 ? THROTTLE_SHUT : THROTTLE_WAIT;
+}
+
+bool throttle_begin(struct throttle *throttle, struct text account, struct text address,
+                    struct throttle_turn *turn, struct status *st)
+{
+    int64_t wait_us, deadline_us = clock_deadline_ms(TURN_WAIT_MS);
+    enum throttle_answer answer = throttle_try(throttle, account, address, turn, &wait_us);
+    if (answer == THROTTLE_WAIT && fiber_current() != NULL) {
+        bool awake = atomic_fetch_add(&throttle->waiting, 1) < WAITING_MAX;
+        /* A turn comes when a password was hashed, which takes far longer than one sleep. Who comes
+         * first is left to chance. */
+        while (awake && answer == THROTTLE_WAIT && clock_mono_us() < deadline_us) {
+            if (!loop_sleep(clock_deadline_ms(TURN_POLL_MS), st)) {
+                atomic_fetch_sub(&throttle->waiting, 1);
+                return false;
+            }
+            answer = throttle_try(throttle, account, address, turn, &wait_us);
+        }
+        atomic_fetch_sub(&throttle->waiting, 1);
+    }
+    if (answer == THROTTLE_GO)
         return true;
-    status_fail(st, STATUS_RATE_LIMITED, "too many failed attempts: try again in %lld s",
-                (long long)(wait_us / second_us + 1));
-    st->retry_after_ms = wait_us / 1000 + 1;
+    if (answer == THROTTLE_SHUT)
+        (void)status_fail(st, STATUS_RATE_LIMITED, "too many failed attempts: try again in %lld s",
+                          (long long)(wait_us / second_us + 1));
+    else
+        (void)status_fail(st, STATUS_RATE_LIMITED, "too many attempts at this moment");
+    st->retry_after_ms = answer == THROTTLE_SHUT ? wait_us / 1000 + 1 : LATER_MS;
     return false;
 }
 
-void throttle_success(struct throttle *throttle, struct text account, struct text address)
+void throttle_end(struct throttle *throttle, struct throttle_turn *turn,
+                  enum throttle_outcome outcome)
 {
     int64_t now_us = throttle->now_us();
     pthread_mutex_lock(&throttle->mutex);
-    bool known = entry_of(throttle, "known", account, address, false) != NULL;
-    struct throttle_entry *own = known ? entry_of(throttle, "pair", account, address, false)
-                                       : entry_of(throttle, "account", account, TEXT_NONE, false);
-    struct throttle_entry *shared[] = {entry_of(throttle, "address", TEXT_NONE, address, false),
-                                       entry_of(throttle, "all", TEXT_NONE, TEXT_NONE, false)};
-    if (own != NULL)
+    for (size_t i = 0; i < THROTTLE_COUNTS; i++) {
+        struct throttle_entry *entry = turn->counts[i];
+        if (entry == NULL)
+            continue;
+        WEIR_ASSERT(entry->running > 0); /* so it was not given to anybody else */
+        entry->running--;
+        entry->last_us = now_us;
+        if (outcome == THROTTLE_FAILED)
+            entry_fail(entry, rules[i], now_us);
+    }
+    if (outcome == THROTTLE_PASSED) {
+        struct throttle_entry *own = turn->counts[0], *known = NULL;
         own->failures = own->level = 0, own->until_us = 0;
-    /* of the others only this one attempt: somebody else's guesses stay counted */
-    for (size_t i = 0; i < ARRAY_LEN(shared); i++)
-        if (shared[i] != NULL && shared[i]->failures > 0)
-            shared[i]->failures--;
-    if (address.len > 0)
-        entry_of(throttle, "known", account, address, true)->last_us = now_us;
+        if (turn->address.len > 0)
+            known = entry_of(throttle, "known", turn->account, turn->address, true);
+        if (known != NULL)
+            known->last_us = now_us;
+    }
     pthread_mutex_unlock(&throttle->mutex);
+    *turn = (struct throttle_turn){0};
+}
+
+enum throttle_outcome throttle_outcome_of(bool passed, enum status_code wrong,
+                                          const struct status *st)
+{
+    return passed ? THROTTLE_PASSED : st->code == wrong ? THROTTLE_FAILED : THROTTLE_UNKNOWN;
+}
+
+/* Whether as many are under way as may still fail. */
+static bool entry_is_full(const struct throttle_entry *entry, const struct rule *rule,
+                          int64_t now_us)
+{
+    int failures = now_us - entry->first_us > rule->window_us ? 0 : entry->failures;
+    return failures + entry->running >= rule->failures;
 }
 
 static void entry_fail(struct throttle_entry *entry, const struct rule *rule, int64_t now_us)
@@ -116,7 +178,7 @@ static void entry_fail(struct throttle_entry *entry, const struct rule *rule, in
     entry->failures = 0;
 }
 
-/* Its entry; NULL when there is none and none is to be made. */
+/* Its entry; NULL when there is none and none is to be made, or no place for one. */
 static struct throttle_entry *entry_of(struct throttle *throttle, const char *kind,
                                        struct text account, struct text address, bool make)
 {
@@ -141,13 +203,15 @@ static struct throttle_entry *entry_of(struct throttle *throttle, const char *ki
     struct throttle_entry *oldest = set;
     int64_t oldest_worth_us = INT64_MAX;
     for (struct throttle_entry *at = set; at < set + THROTTLE_WAYS; at++) {
-        bool dead = at->key[0] == 0 || now_us - at->last_us > memory_us;
+        bool dead = at->running == 0 && (at->key[0] == 0 || now_us - at->last_us > memory_us);
         if (at->key[0] == key[0] && at->key[1] == key[1] && !dead) {
             at->last_us = now_us;
             return at;
         }
-        /* one that is shut goes last: a flood of others must not open it */
+        /* One that is shut goes last: a flood of others must not open it. One that attempts under
+         * way point to stays. */
         int64_t worth_us = dead                    ? -1
+                           : at->running > 0       ? INT64_MAX
                            : at->until_us > now_us ? at->until_us + memory_us
                                                    : at->last_us;
         if (worth_us < oldest_worth_us) {
@@ -155,7 +219,7 @@ static struct throttle_entry *entry_of(struct throttle *throttle, const char *ki
             oldest_worth_us = worth_us;
         }
     }
-    if (!make)
+    if (!make || oldest_worth_us == INT64_MAX)
         return NULL;
     *oldest = (struct throttle_entry){.key = {key[0], key[1]}, .last_us = now_us};
     return oldest;

@@ -36,6 +36,8 @@ static const char only_owner_sql[] =
     "AND o.role = 'owner' AND o.user_id <> $1 AND u.disabled_us IS NULL) LIMIT 1";
 
 static struct account_user user_from_row(const struct db_row *row);
+static bool current_check(struct account *account, struct text current, struct text stored,
+                          struct status *st);
 static bool password_write(struct account *account, struct text user_id, const char *hash,
                            struct text keep_session_id, struct status *st);
 
@@ -129,22 +131,33 @@ bool account_user_change_password(struct account *account, struct text user_id, 
     AUTO(arena) struct arena *arena = arena_open(64 * KIB);
     char hash[HASH_BYTES_MAX];
     struct db_row row;
-    bool right, weak;
+    struct throttle_turn turn;
     if (!db_read_one(account->db, DB_SCOPE_SYSTEM(DB_SYSTEM_SIGN_IN), arena, &row, st,
                      credentials_sql, db_text(user_id)))
         return status_wrap(st, "could not read user %.*s", TEXT_ARG(user_id));
     struct text email = db_row_text(&row, 0), key = db_row_text(&row, 1);
     if (!account_password_check(fresh, email, "new_password", st) ||
-        !throttle_attempt(&account->throttle, key, address, st) ||
-        !hash_check(&account->gate, text_take(current, ACCOUNT_PASSWORD_BYTES_MAX),
-                    db_row_text(&row, 2), &right, &weak, st))
+        !throttle_begin(&account->throttle, key, address, &turn, st)) /* waits */
+        return false;
+    bool right = current_check(account, current, db_row_text(&row, 2), st);
+    throttle_end(&account->throttle, &turn, throttle_outcome_of(right, STATUS_INVALID, st));
+    if (!right)
+        return false;
+    return hash_make(&account->gate, fresh, hash, st) &&
+           password_write(account, user_id, hash, keep_session_id, st);
+}
+
+static bool current_check(struct account *account, struct text current, struct text stored,
+                          struct status *st)
+{
+    bool right, weak;
+    if (!hash_check(&account->gate, text_take(current, ACCOUNT_PASSWORD_BYTES_MAX), stored, &right,
+                    &weak, st))
         return false;
     if (!right || current.len > ACCOUNT_PASSWORD_BYTES_MAX)
         return status_fail_field(st, STATUS_INVALID, "current_password",
                                  "the current password is not right");
-    throttle_success(&account->throttle, key, address);
-    return hash_make(&account->gate, fresh, hash, st) &&
-           password_write(account, user_id, hash, keep_session_id, st);
+    return true;
 }
 
 bool account_user_set_password(struct account *account, struct text user_id, struct text fresh,
