@@ -27,6 +27,10 @@ static const char revoke_sql[] =
     "UPDATE api_key SET revoked_us = $3 WHERE org_id = $org AND project_id = $1 AND id = $2 "
     "AND revoked_us IS NULL";
 
+static const char under_sql[] =
+    "SELECT count(*) FROM api_key WHERE pepper_id = $1 AND revoked_us IS NULL "
+    "AND (expires_us IS NULL OR expires_us > $2)";
+
 static struct account_key key_from_row(const struct db_row *row);
 static bool no_key(struct text key_id, struct status *st);
 
@@ -133,6 +137,19 @@ bool account_key_revoke(struct account *account, struct text org_id, struct text
 static bool no_key(struct text key_id, struct status *st)
 {
     return status_fail(st, STATUS_NOT_FOUND, "no API key %.*s", TEXT_ARG(key_id));
+}
+
+bool account_key_count_under(struct account *account, struct text pepper_id, int64_t *count,
+                             struct status *st)
+{
+    AUTO(arena) struct arena *arena = arena_open(64 * KIB);
+    struct db_row row;
+    if (!db_read_one(account->db, DB_SCOPE_SYSTEM(DB_SYSTEM_KEY), arena, &row, st, under_sql,
+                     db_text(pepper_id), db_int(clock_wall_us())))
+        return status_wrap(st, "could not count the API keys under pepper %.*s",
+                           TEXT_ARG(pepper_id));
+    *count = db_row_int(&row, 0);
+    return true;
 }
 
 static struct account_key key_from_row(const struct db_row *row)

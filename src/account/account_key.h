@@ -43,5 +43,9 @@ MUST_CHECK bool account_key_revoke(struct account *account, struct text org_id,
 MUST_CHECK bool account_key_check(struct account *account, struct text secret,
                                   struct account_caller *out, struct status *st);
 
+/* How many keys that still work were last used under this pepper: without it they would not. */
+MUST_CHECK bool account_key_count_under(struct account *account, struct text pepper_id,
+                                        int64_t *count, struct status *st);
+
 /* Whether `text` has the form of a key with a right checksum. Does not wait. */
 bool account_key_formed(struct text text);

@@ -1,6 +1,6 @@
 /* account_key_check: the first step of every request with a key. Form and checksum, then the
  * digest, then what was said of it in the last seconds, and only then the database. Keys are found
- * under any of the last peppers; one found under an old pepper is stored under the newest soon
+ * under any pepper of the ring; one found under an old pepper is stored under the newest soon
  * after. */
 #include <sodium.h>
 #include <string.h>
@@ -8,12 +8,13 @@
 #include "clock.h"
 #include "db.h"
 
-enum { PEPPERS_MAX = 8 };
+enum { PEPPERS_MAX = 32 }; /* all that a ring holds */
 
 static const char find_sql[] =
     "SELECT k.org_id, k.project_id, k.id, k.user_id, k.expires_us, k.pepper_id, k.used_us "
     "FROM api_key k JOIN app_user u ON u.id = k.user_id "
-    "WHERE k.digest IN ($1, $2, $3, $4, $5, $6, $7, $8) "
+    "WHERE k.digest IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
+    "$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32) "
     "AND k.revoked_us IS NULL AND u.disabled_us IS NULL LIMIT 2";
 
 static bool key_ask(struct account *account, struct text secret, const struct vault_digest *newest,
@@ -46,6 +47,7 @@ static bool key_ask(struct account *account, struct text secret, const struct va
     struct vault_digest digests[PEPPERS_MAX];
     struct db_param params[PEPPERS_MAX];
     struct db_rows rows;
+    _Static_assert((int)PEPPERS_MAX <= (int)DB_PARAMS_MAX, "each is a parameter");
     size_t count = vault_digest_all(account->vault, VAULT_RING_PEPPER, TEXT("api_key"), secret,
                                     digests, PEPPERS_MAX);
     for (size_t i = 0; i < PEPPERS_MAX; i++)

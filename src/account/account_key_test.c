@@ -206,6 +206,31 @@ static void pepper_rotated(void **state)
     assert_true(works(secret) && works(idle) && works(fresh));
 }
 
+/* A key that nobody used while the ring filled up. */
+static void idle_over_a_whole_ring(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    struct account_key key;
+    struct vault_ring_facts facts;
+    struct text idle = make("idle", 0, &key);
+    int64_t count = 0;
+    do {
+        assert_true(vault_rotate(world.vault, VAULT_RING_PEPPER, &st));
+        vault_ring_facts(world.vault, VAULT_RING_PEPPER, &facts);
+    } while (facts.count < facts.max);
+    assert_false(vault_rotate(world.vault, VAULT_RING_PEPPER, &st));
+    assert_int_equal(st.code, STATUS_LIMIT);
+    assert_true(account_key_count_under(world.account, text_of(facts.oldest_id), &count, &st));
+    assert_int_equal(count, 1);
+    assert_true(works(idle));
+    assert_true(account_flush(world.account, &st));
+    assert_true(account_key_count_under(world.account, text_of(facts.oldest_id), &count, &st));
+    assert_int_equal(count, 0);
+    assert_true(account_key_count_under(world.account, text_of(facts.newest_id), &count, &st));
+    assert_int_equal(count, 1);
+}
+
 static void last_use_is_noted(void **state)
 {
     (void)state;
@@ -386,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(expires, set_up, tear_down),
         cmocka_unit_test_setup_teardown(maker_disabled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pepper_rotated, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(idle_over_a_whole_ring, set_up, tear_down),
         cmocka_unit_test_setup_teardown(last_use_is_noted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(listed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(as_many_as_set, set_up, tear_down),

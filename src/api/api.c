@@ -14,6 +14,7 @@
 #include "log.h"
 #include "loop.h"
 #include "net.h"
+#include "vault.h"
 
 enum {
     STREAM_MAX_MS = 15 * 60 * 1000,
@@ -121,6 +122,8 @@ bool api_models_wait(struct api *api, int64_t deadline_us, struct status *st)
 void api_reload(struct api *api)
 {
     struct status st = {0};
+    if (!vault_reload(api->options.vault, &st))
+        LOG_ERROR("could not read the key rings again", LOG_TEXT("why", status_text(&st)));
     if (api->server_tls != NULL && !http_tls_reload(api->server_tls, &st))
         LOG_ERROR("could not read the certificate again", LOG_TEXT("why", status_text(&st)));
     if (api->client_tls != NULL && !http_tls_reload(api->client_tls, &st))

@@ -111,7 +111,7 @@ struct text api_url(const struct api *api);
 /* Blocks until no local model is loading any more, or the deadline has passed. True when every one
  * is ready; else `st` says of the first that is not why. */
 MUST_CHECK bool api_models_wait(struct api *api, int64_t deadline_us, struct status *st);
-/* Reads certificates again (SIGHUP). Failures are logged, the old ones stay. */
+/* Reads certificates and key rings again (SIGHUP). Failures are logged, the old ones stay. */
 void api_reload(struct api *api);
 /* Begins to drain: no new connections, streams may end within the limits. Twice: ends at once. */
 void api_stop(struct api *api);

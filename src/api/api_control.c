@@ -1,5 +1,6 @@
 /* /control: what only the operator's own commands may do, over the control socket: the set-up
- * without a link, and people. Not part of api/openapi.yaml. People are named by their address. */
+ * without a link, people, key rings (api_secrets.c). Not part of api/openapi.yaml. People are named
+ * by their address. */
 #include "account_setup.h"
 #include "account_user.h"
 #include "api_body.h"

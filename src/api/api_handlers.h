@@ -17,4 +17,5 @@ api_handler api_threads_list, api_threads_create, api_threads_get, api_threads_u
 api_handler api_runs_events, api_runs_stop;
 /* For the operator's commands, over the control socket alone. */
 api_handler api_control_setup, api_control_users_list, api_control_users_add,
-    api_control_users_password, api_control_users_disable, api_control_users_enable;
+    api_control_secrets_rotate, api_control_users_password, api_control_users_disable,
+    api_control_users_enable;

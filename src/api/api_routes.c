@@ -49,6 +49,8 @@ const struct api_route api_routes[] = {
     {"POST", "/api/runs/{id}/stop", API_AUTH_SESSION, 4 * KIB, api_runs_stop},
 
     {"POST", "/control/setup", API_AUTH_CONTROL, 64 * KIB, api_control_setup},
+    {"POST", "/control/secrets/{ring}/rotate", API_AUTH_CONTROL, 4 * KIB,
+     api_control_secrets_rotate},
     {"GET", "/control/users", API_AUTH_CONTROL, 0, api_control_users_list},
     {"POST", "/control/users", API_AUTH_CONTROL, 64 * KIB, api_control_users_add},
     {"POST", "/control/users/{email}/password", API_AUTH_CONTROL, 64 * KIB,

@@ -97,6 +97,7 @@ int cli_key_revoke(struct cli *cli);
 int cli_model_list(struct cli *cli);
 int cli_model_add(struct cli *cli);
 int cli_model_remove(struct cli *cli);
+int cli_secret_rotate(struct cli *cli);
 int cli_config(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

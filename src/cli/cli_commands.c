@@ -10,7 +10,7 @@ const struct cli_command cli_commands[] = {
      "first set-up when nobody has been set up yet, and `ready http://…` when it can serve. "
      "SIGTERM "
      "or Ctrl-C lets running answers finish; a second one ends them. SIGHUP reads certificates "
-     "again.",
+     "and key rings again.",
      {{NULL, NULL, NULL, false}},
      "weir up --model=/models/smol.gguf\n"
      "WEIR_LISTEN=127.0.0.1:9000 weir up",
@@ -155,6 +155,20 @@ const struct cli_command cli_commands[] = {
      {{NULL, NULL, NULL, false}},
      "weir model remove smol",
      cli_model_remove,
+     false},
+    {"secret rotate",
+     "RING",
+     "put a new key on a key ring: master, pepper or token",
+     "The new key is used from then on; those before it stay for reading. With `master` the keys "
+     "of "
+     "organisations and of upstreams are sealed anew at once. With `pepper` API keys go on working "
+     "and get a new digest at their next use. Copy the ring to other replicas and send them "
+     "SIGHUP. "
+     "A ring holds 32 keys; a full one gives up its oldest, and when API keys would die with that "
+     "the command says how many, and changes nothing.",
+     {{NULL, NULL, NULL, false}},
+     "weir secret rotate master",
+     cli_secret_rotate,
      false},
     {"config",
      NULL,

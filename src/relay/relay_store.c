@@ -20,6 +20,8 @@ static const char upstream_add_sql[] =
 static const char upstream_change_sql[] =
     "UPDATE upstream SET name = $2, base_url = $3, api_key = $4, enabled = $5, managed = $6 "
     "WHERE org_id = '' AND id = $1";
+static const char upstream_reseal_sql[] =
+    "UPDATE upstream SET api_key = $2 WHERE org_id = '' AND id = $1 AND api_key = $3";
 static const char upstream_count_sql[] = "SELECT COUNT(*) FROM upstream WHERE org_id = ''";
 static const char upstream_used_sql[] =
     "SELECT COUNT(*) FROM model WHERE org_id = '' AND upstream_id = $1";
@@ -273,6 +275,36 @@ bool relay_store_open_key(struct relay_store *store, const struct relay_upstream
     if (!vault_key_take(store->vault, store->db, TEXT(""), TEXT(""), &key, st) ||
         !vault_open_sealed(key, place, row->api_key_sealed, arena, out, st))
         return status_wrap(st, "could not open the key of upstream %.*s", TEXT_ARG(row->name));
+    return true;
+}
+
+bool relay_store_reseal(struct relay_store *store, struct arena *arena, int64_t *changed,
+                        struct status *st)
+{
+    struct relay_rows rows;
+    AUTO(vault_key) struct vault_key *key = NULL;
+    *changed = 0;
+    if (!relay_store_load(store, arena, &rows, st) ||
+        !vault_key_take(store->vault, store->db, TEXT(""), TEXT(""), &key, st))
+        return false;
+    for (size_t i = 0; i < rows.upstreams_count; i++) {
+        const struct relay_upstream_row *row = &rows.upstreams[i];
+        struct text sealed = row->api_key_sealed, plain, anew;
+        int64_t done;
+        if (sealed.len == 0 || vault_sealed_newest(key, sealed))
+            continue;
+        if (!relay_store_open_key(store, row, arena, &plain, st) ||
+            !seal(store, row->id, plain, arena, &anew, st))
+            return false;
+        /* Nothing that is loaded changes by it; a key that was changed meanwhile is the newer. */
+        AUTO(db_tx) struct db_tx *tx = begin(store, DB_WRITE);
+        if (!db_exec(tx, &done, st, upstream_reseal_sql, db_text(row->id),
+                     db_blob(anew.at, anew.len), db_blob(sealed.at, sealed.len)) ||
+            !db_commit(tx, st))
+            return status_wrap(st, "could not seal the key of upstream %.*s anew",
+                               TEXT_ARG(row->name));
+        *changed += done;
+    }
     return true;
 }
 

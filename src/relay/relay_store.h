@@ -83,6 +83,11 @@ MUST_CHECK bool relay_store_upstream_remove(struct relay_store *store, struct te
 MUST_CHECK bool relay_store_model_remove(struct relay_store *store, struct text id,
                                          struct status *st);
 
+/* Seals every provider's key that an older master key has sealed with the newest. `*changed` is how
+ * many. May be run again after a failure. */
+MUST_CHECK bool relay_store_reseal(struct relay_store *store, struct arena *arena, int64_t *changed,
+                                   struct status *st);
+
 /* From the configuration: what it names is added, or follows it where it is there already (but for
  * `enabled`, which people may change), and is marked managed. A row that it no longer names stays,
  * and is people's own from then on. */

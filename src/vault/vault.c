@@ -21,6 +21,9 @@ static bool folder_ready(const struct vault_options *options, struct status *st)
 static char *ring_path(const struct vault_options *options, enum vault_ring ring);
 static bool ring_load(struct vault *vault, enum vault_ring which, bool create, struct status *st);
 static struct ring *ring_new(void);
+static bool ring_same(const struct ring *a, const struct ring *b);
+static bool rotate(struct vault *vault, enum vault_ring which, struct text oldest_id,
+                   struct status *st);
 static void ring_publish(struct vault *vault, enum vault_ring which, struct ring *ring);
 static void digest_with(const struct ring *ring, size_t index, struct text purpose,
                         struct text data, struct vault_digest *out);
@@ -34,6 +37,7 @@ bool vault_open(const struct vault_options *options, struct vault **out, struct 
     struct vault *vault = calloc(1, sizeof(*vault));
     WEIR_ASSERT(vault != NULL);
     pthread_mutex_init(&vault->mutex, NULL);
+    pthread_mutex_init(&vault->rotating, NULL);
     keys_open(vault);
     for (int i = 0; i < VAULT_RING_COUNT; i++) {
         vault->files[i] = ring_path(options, (enum vault_ring)i);
@@ -61,6 +65,7 @@ void vault_close(struct vault *vault)
         free(vault->files[i]);
     }
     pthread_mutex_destroy(&vault->mutex);
+    pthread_mutex_destroy(&vault->rotating);
     free(vault);
 }
 
@@ -72,17 +77,34 @@ bool vault_reload(struct vault *vault, struct status *st)
     return true;
 }
 
+void vault_ring_facts(struct vault *vault, enum vault_ring which, struct vault_ring_facts *out)
+{
+    const struct ring *ring = vault_ring_of(vault, which);
+    *out = (struct vault_ring_facts){.count = ring->count, .max = RING_KEYS_MAX};
+    memcpy(out->newest_id, ring->keys[ring->count - 1].id_text, sizeof(out->newest_id));
+    memcpy(out->oldest_id, ring->keys[0].id_text, sizeof(out->oldest_id));
+}
+
+bool vault_ring_by_name(struct text name, enum vault_ring *out)
+{
+    for (int i = 0; i < VAULT_RING_COUNT; i++)
+        if (text_equal(name, text_of(vault_ring_names[i]))) {
+            *out = (enum vault_ring)i;
+            return true;
+        }
+    return false;
+}
+
 bool vault_rotate(struct vault *vault, enum vault_ring which, struct status *st)
 {
-    struct ring *ring = ring_new();
-    const char *path = vault->files[which];
-    if (!ring_read(path, ring, st) || !ring_add(ring, st) ||
-        !ring_write(path, vault_ring_names[which], ring, false, st)) {
-        sodium_free(ring);
-        return status_wrap(st, "could not rotate the %s key", vault_ring_names[which]);
-    }
-    ring_publish(vault, which, ring);
-    return true;
+    return rotate(vault, which, TEXT_NONE, st);
+}
+
+bool vault_rotate_out(struct vault *vault, enum vault_ring which, struct text oldest_id,
+                      struct status *st)
+{
+    WEIR_ASSERT(oldest_id.len > 0);
+    return rotate(vault, which, oldest_id, st);
 }
 
 const struct ring *vault_ring_of(struct vault *vault, enum vault_ring ring)
@@ -127,6 +149,30 @@ static void digest_with(const struct ring *ring, size_t index, struct text purpo
     crypto_auth_hmacsha256_final(&state, out->bytes);
     sodium_memzero(&state, sizeof(state));
     memcpy(out->key_id, ring->keys[index].id_text, sizeof(out->key_id));
+}
+
+/* One at a time: of two that read the file before either has written it, one would lose its key. */
+static bool rotate(struct vault *vault, enum vault_ring which, struct text oldest_id,
+                   struct status *st)
+{
+    struct ring *ring = ring_new();
+    const char *path = vault->files[which];
+    pthread_mutex_lock(&vault->rotating);
+    bool ok = ring_read(path, ring, st);
+    if (ok && oldest_id.len > 0) {
+        ok = text_equal(oldest_id, text_of(ring->keys[0].id_text)) ||
+             status_fail(st, STATUS_CONFLICT, "it was rotated by somebody else in this moment");
+        if (ok)
+            ring_drop_oldest(ring);
+    }
+    ok = ok && ring_add(ring, st) && ring_write(path, vault_ring_names[which], ring, false, st);
+    if (ok)
+        ring_publish(vault, which, ring);
+    pthread_mutex_unlock(&vault->rotating);
+    if (ok)
+        return true;
+    sodium_free(ring);
+    return status_wrap(st, "could not rotate the %s key", vault_ring_names[which]);
 }
 
 /* Only when one of the files is to lie in it. */
@@ -182,7 +228,21 @@ static bool ring_load(struct vault *vault, enum vault_ring which, bool create, s
         sodium_free(ring);
         return status_wrap(st, "could not read the %s keys", vault_ring_names[which]);
     }
-    ring_publish(vault, which, ring);
+    if (vault->rings[which] != NULL && ring_same(vault_ring_of(vault, which), ring))
+        sodium_free(ring); /* a ring that is put away stays till the end: not one for each SIGHUP */
+    else
+        ring_publish(vault, which, ring);
+    return true;
+}
+
+static bool ring_same(const struct ring *a, const struct ring *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->keys[i].id != b->keys[i].id ||
+            sodium_memcmp(a->keys[i].bytes, b->keys[i].bytes, VAULT_KEY_BYTES) != 0)
+            return false;
     return true;
 }
 

@@ -41,14 +41,36 @@ MUST_CHECK bool vault_open(const struct vault_options *options, struct vault **o
                            struct status *st);
 void vault_close(struct vault *vault); /* after every vault_key was released */
 AUTO_DEFINE(vault, vault_close)
-/* Adds a new key to a ring file, from now on the newest; running servers learn of it when they are
- * started anew or told to vault_reload. Fails: as vault_open. */
+enum { VAULT_DIGEST_BYTES = 32, VAULT_KEY_ID_BYTES = 8 };
+
+/* A ring at this moment. */
+struct vault_ring_facts {
+    size_t count, max; /* keys in it; how many it can hold */
+    char newest_id[VAULT_KEY_ID_BYTES + 1], oldest_id[VAULT_KEY_ID_BYTES + 1];
+};
+void vault_ring_facts(struct vault *vault, enum vault_ring ring, struct vault_ring_facts *out);
+/* "master", "pepper", "token". False: there is no such ring. */
+MUST_CHECK bool vault_ring_by_name(struct text name, enum vault_ring *out);
+
+/* Adds a new key to a ring file, from now on the newest; other servers learn of it when they are
+ * started anew or told to vault_reload. Blocks for the disk. What the master ring has sealed stays
+ * as it is: vault_org_keys_rewrap.
+ * Fails: STATUS_LIMIT when the ring is full; as vault_open. */
 MUST_CHECK bool vault_rotate(struct vault *vault, enum vault_ring ring, struct status *st);
-/* Reads all rings again; on failure the old ones stay. */
+/* The same, and takes the oldest key out. `oldest_id` is what it was when somebody made sure that
+ * nothing needs it any more. Fails: STATUS_CONFLICT when another one is the oldest by now. */
+MUST_CHECK bool vault_rotate_out(struct vault *vault, enum vault_ring ring, struct text oldest_id,
+                                 struct status *st);
+/* Seals every organisation's key that an older master key has sealed with the newest, so that the
+ * older ones are needed for backups alone. `*changed` is how many. Waits; many small transactions,
+ * so after a failure some are done: it may be run again. Fails: as the database; STATUS_NOT_FOUND
+ * for a key whose master key is not in the ring. */
+MUST_CHECK bool vault_org_keys_rewrap(struct vault *vault, struct db *db, int64_t *changed,
+                                      struct status *st);
+/* Reads all rings again; on failure those not yet read stay as they were. */
 MUST_CHECK bool vault_reload(struct vault *vault, struct status *st);
 
 /* Digests: HMAC-SHA-256. Neither waits nor allocates. */
-enum { VAULT_DIGEST_BYTES = 32, VAULT_KEY_ID_BYTES = 8 };
 struct vault_digest {
     uint8_t bytes[VAULT_DIGEST_BYTES];
     char key_id[VAULT_KEY_ID_BYTES + 1]; /* of the ring, with a final zero */
@@ -86,6 +108,9 @@ AUTO_DEFINE(vault_key, vault_key_release)
 /* Forgets unwrapped keys at once (erasure on this replica; the others within a minute). `user_id`
  * empty: of the organisation and of everybody in it. */
 void vault_key_forget(struct vault *vault, struct text org_id, struct text user_id);
+
+/* Whether the newest of the keys has sealed it; if not, seal it anew. */
+bool vault_sealed_newest(const struct vault_key *key, struct text blob);
 
 /* Seals `plain` for one place, into `arena`. The blob is VAULT_SEAL_BYTES longer. Does not wait. */
 enum { VAULT_SEAL_BYTES = 1 + 4 + 24 + 16 };

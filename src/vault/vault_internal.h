@@ -12,8 +12,8 @@
 enum {
     VAULT_KEY_BYTES = 32,
     RING_KEYS_MAX = 32,
-    KEY_VERSIONS_MAX = 16,  /* of one organisation or person */
-    KEYS_CACHED_MAX = 2048, /* unwrapped sets of them */
+    KEY_VERSIONS_MAX = RING_KEYS_MAX, /* of one organisation or person; a set may be a whole ring */
+    KEYS_CACHED_MAX = 2048,           /* unwrapped sets of them */
     SLOTS_MAX = 2 * KEYS_CACHED_MAX
 };
 
@@ -49,6 +49,7 @@ struct vault_key {
 struct vault {
     char *files[VAULT_RING_COUNT];
     struct ring *_Atomic rings[VAULT_RING_COUNT];
+    pthread_mutex_t rotating; /* from reading a ring's file to writing it */
     pthread_mutex_t mutex;
     struct vault_key *table[KEYS_CACHED_MAX];
     struct vault_key *newest, *oldest;
@@ -68,6 +69,8 @@ bool ring_write(const char *path, const char *name, const struct ring *ring, boo
                 struct status *st);
 /* Adds a new random key as the newest. Fails: STATUS_LIMIT. */
 bool ring_add(struct ring *ring, struct status *st);
+/* Takes the oldest key out; call ring_add next. */
+void ring_drop_oldest(struct ring *ring);
 const struct ring *vault_ring_of(struct vault *vault, enum vault_ring ring);
 const struct ring_key *ring_find(const struct ring *ring, uint32_t id); /* NULL: not there */
 

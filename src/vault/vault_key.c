@@ -27,12 +27,18 @@ static const char user_insert_system_sql[] =
     "INSERT INTO user_key (org_id, user_id, version, wrapped, created_us) "
     "VALUES ($4, $1, 1, $2, $3)";
 static const char org_select_sql[] =
-    "SELECT version, wrapped FROM org_key WHERE org_id = $org ORDER BY version LIMIT 16";
+    "SELECT version, wrapped FROM org_key WHERE org_id = $org ORDER BY version LIMIT 32";
 static const char org_select_system_sql[] =
-    "SELECT version, wrapped FROM org_key WHERE org_id = $1 ORDER BY version LIMIT 16";
+    "SELECT version, wrapped FROM org_key WHERE org_id = $1 ORDER BY version LIMIT 32";
 static const char user_select_sql[] =
     "SELECT version, wrapped FROM user_key WHERE org_id = $org AND user_id = $1 "
-    "ORDER BY version LIMIT 16";
+    "ORDER BY version LIMIT 32";
+
+static const char rewrap_select_sql[] =
+    "SELECT org_id, version, wrapped FROM org_key "
+    "WHERE org_id > $1 OR (org_id = $1 AND version > $2) ORDER BY org_id, version LIMIT 200";
+static const char rewrap_sql[] =
+    "UPDATE org_key SET wrapped = $1 WHERE org_id = $2 AND version = $3";
 
 static struct vault_key *key_find(struct vault *vault, const char *name);
 static struct vault_key *key_new(struct vault *vault, const char *name);
@@ -53,6 +59,8 @@ static void wrap(const struct vault_key *parent, struct vault_place place,
                  uint8_t blob[VAULT_KEY_BYTES + VAULT_SEAL_BYTES]);
 static bool org_key_in(struct vault *vault, struct db_tx *tx, struct text org_id,
                        struct vault_key *key, struct status *st);
+static bool rewrap_some(struct vault *vault, struct db_tx *tx, const struct db_rows *rows,
+                        int64_t *changed, struct status *st);
 
 void keys_open(struct vault *vault)
 {
@@ -161,6 +169,12 @@ bool vault_open_sealed(const struct vault_key *key, struct vault_place place, st
                        TEXT_ARG(place.table), TEXT_ARG(place.column));
 }
 
+bool vault_sealed_newest(const struct vault_key *key, struct text blob)
+{
+    uint32_t id;
+    return seal_key_id(blob, &id) && key->count > 0 && id == key->ids[key->count - 1];
+}
+
 bool vault_org_key_make(struct vault *vault, struct db_tx *tx, struct text org_id,
                         struct status *st)
 {
@@ -204,6 +218,55 @@ bool vault_user_key_make(struct vault *vault, struct db_tx *tx, struct text org_
                      : db_exec(tx, NULL, st, user_insert_sql, db_text(user_id),
                                db_blob(blob, sizeof(blob)), db_int(now_us));
     return ok || status_wrap(st, "could not make the key of %.*s", TEXT_ARG(user_id));
+}
+
+bool vault_org_keys_rewrap(struct vault *vault, struct db *db, int64_t *changed, struct status *st)
+{
+    struct db_scope scope = DB_SCOPE_SYSTEM(DB_SYSTEM_ADMIN);
+    char last[64 + 1] = "";
+    int64_t last_version = 0;
+    *changed = 0;
+    for (;;) {
+        AUTO(arena) struct arena *arena = arena_open(1 * MIB);
+        AUTO(db_tx) struct db_tx *tx = db_begin(db, scope, DB_WRITE);
+        struct db_rows rows;
+        if (!db_query(tx, arena, &rows, st, rewrap_select_sql, db_text(text_of(last)),
+                      db_int(last_version)) ||
+            !rewrap_some(vault, tx, &rows, changed, st) || !db_commit(tx, st))
+            return status_wrap(st, "could not seal the organisations' keys anew");
+        if (rows.count == 0)
+            return true;
+        const struct db_row *row = &rows.row[rows.count - 1];
+        snprintf(last, sizeof(last), "%.*s", TEXT_ARG(db_row_text(row, 0)));
+        last_version = db_row_int(row, 1);
+    }
+}
+
+static bool rewrap_some(struct vault *vault, struct db_tx *tx, const struct db_rows *rows,
+                        int64_t *changed, struct status *st)
+{
+    struct vault_key master = {.vault = vault};
+    bool got = master_key(vault, &master);
+    WEIR_ASSERT(got);
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct db_row *row = &rows->row[i];
+        struct text org_id = db_row_text(row, 0), wrapped = db_row_blob(row, 2);
+        uint8_t bytes[VAULT_KEY_BYTES], blob[VAULT_KEY_BYTES + VAULT_SEAL_BYTES];
+        char version[24];
+        if (vault_sealed_newest(&master, wrapped))
+            continue;
+        snprintf(version, sizeof(version), "%lld", (long long)db_row_int(row, 1));
+        struct vault_place place = {text_of(org_table), TEXT("wrapped"), org_id, text_of(version)};
+        if (!unwrap(&master, place, wrapped, bytes, st))
+            return status_wrap(st, "organisation %.*s", TEXT_ARG(org_id));
+        wrap(&master, place, bytes, blob);
+        sodium_memzero(bytes, sizeof(bytes));
+        if (!db_exec(tx, NULL, st, rewrap_sql, db_blob(blob, sizeof(blob)), db_text(org_id),
+                     db_int(db_row_int(row, 1))))
+            return false;
+        ++*changed;
+    }
+    return true;
 }
 
 /* Reads what is not in memory. Waits. */

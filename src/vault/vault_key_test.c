@@ -239,6 +239,45 @@ static void more_than_fit(void **state)
     assert_int_equal(vault->cached, KEYS_CACHED_MAX);
 }
 
+/* A ring filled to its end opens all; sealed anew, the newest key alone is enough. */
+static void sealed_anew_with_the_newest(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    struct vault_ring_facts facts;
+    int64_t changed = -1;
+    do {
+        assert_true(vault_rotate(vault, VAULT_RING_MASTER, &st));
+        vault_ring_facts(vault, VAULT_RING_MASTER, &facts);
+    } while (facts.count < facts.max);
+    assert_false(vault_rotate(vault, VAULT_RING_MASTER, &st));
+    assert_int_equal(st.code, STATUS_LIMIT);
+    vault_again();
+    struct vault_key *key = NULL;
+    assert_true(vault_key_take(vault, scratch.db, ORG_A, ONE, &key, &st));
+    vault_key_release(key);
+    assert_true(vault_org_keys_rewrap(vault, scratch.db, &changed, &st));
+    assert_int_equal(changed, 2);
+    assert_true(vault_org_keys_rewrap(vault, scratch.db, &changed, &st));
+    assert_int_equal(changed, 0);
+    assert_false(vault_rotate_out(vault, VAULT_RING_MASTER, TEXT("00000000"), &st));
+    assert_int_equal(st.code, STATUS_CONFLICT);
+    for (size_t i = 1; i < facts.max; i++) {
+        vault_ring_facts(vault, VAULT_RING_MASTER, &facts);
+        assert_true(vault_rotate_out(vault, VAULT_RING_MASTER, text_of(facts.oldest_id), &st));
+    }
+    vault_again();
+    assert_true(vault_key_take(vault, scratch.db, ORG_A, ONE, &key, &st));
+    vault_key_release(key);
+    vault_ring_facts(vault, VAULT_RING_MASTER, &facts);
+    assert_true(vault_rotate_out(vault, VAULT_RING_MASTER, text_of(facts.oldest_id), &st));
+    vault_again();
+    assert_false(vault_key_take(vault, scratch.db, ORG_A, ONE, &key, &st));
+    assert_int_equal(st.code, STATUS_NOT_FOUND);
+    assert_false(vault_org_keys_rewrap(vault, scratch.db, &changed, &st));
+    assert_int_equal(st.code, STATUS_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_meddled_with, set_up, tear_down),
         cmocka_unit_test_setup_teardown(made_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_than_fit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sealed_anew_with_the_newest, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

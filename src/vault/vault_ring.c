@@ -142,6 +142,15 @@ bool ring_add(struct ring *ring, struct status *st)
     return true;
 }
 
+void ring_drop_oldest(struct ring *ring)
+{
+    WEIR_ASSERT(ring->count > 1);
+    ring->count--;
+    memmove(&ring->keys[0], &ring->keys[1], ring->count * sizeof(ring->keys[0]));
+    sodium_memzero(&ring->keys[ring->count], sizeof(ring->keys[0]));
+    sodium_memzero(&ring->hmac[ring->count], sizeof(ring->hmac[0]));
+}
+
 bool ring_write(const char *path, const char *name, const struct ring *ring, bool fresh,
                 struct status *st)
 {
