@@ -29,6 +29,17 @@ def rss_kib(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
 
 
+def child_of(pid):
+    """The first child of a process."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                return int(stat.parent.name)
+        except OSError:
+            continue
+    sys.exit(f"process {pid} has no child")
+
+
 def cpu_s(pid):
     """Processor time of a process so far, in seconds."""
     return time.clock_gettime(~pid << 3 | 2)  # the clock of clock_getcpuclockid(3)
