@@ -121,3 +121,84 @@ def test_full_queue_is_refused_before_work(weir, key):
             assert int(answer.headers["retry-after"]) > 0
             assert json.loads(answer.text)["error"]["message"]
     assert ask(weir, key).status_code == 200
+
+
+PROGRAM = """#!/bin/bash
+echo start >>{starts}
+[ -e {folder}/good ] && exec {infer} "$@"
+echo "this model is of another world" >&3
+exit {code}
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Writes a program in place of weir-infer, that ends with `code` at once; gives how often it was started."""
+    model = tmp_path / "model.gguf"
+    model.symlink_to(server.MODEL)
+
+    def write(code):
+        path = tmp_path / "infer"
+        path.write_text(PROGRAM.format(starts=tmp_path / "starts", folder=tmp_path, code=code, infer=server.BIN / "weir-infer"))
+        path.chmod(0o755)
+        return {"WEIR_INFER_PROGRAM": path, "WEIR_MODEL": model}, lambda: len((tmp_path / "starts").read_text().splitlines())
+
+    write.model, write.good = model, tmp_path / "good"
+    return write
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("code", [2, 3])
+def test_what_cannot_be_helped_is_not_tried_for_ever(start, program, code):
+    env, starts = program(code)
+    weir = start("up", "", **env)
+    key = weir.key()
+    time.sleep(3)
+    assert starts() == 1
+    said = [line for line in weir.stderr().splitlines() if "cannot be run" in line]
+    assert len(said) == 1 and "this model is of another world" in said[0], weir.stderr()
+    with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:
+        answer = http.post("/v1/chat/completions", json=chat_body("hi", "model"))
+        assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 5
+        assert answer.json()["error"]["message"] == "the model 'model' cannot be run: this model is of another world"
+        ready = http.get("/readyz")
+        assert ready.status_code == 200, "the others are served"
+        (check,) = [c for c in ready.json()["checks"] if c["name"] == "models"]
+        assert not check["ok"] and check["why"] == "model: this model is of another world"
+    doctor = weir.command("doctor", check=False, **env)
+    assert doctor.returncode != 0 and "this model is of another world" in doctor.stdout
+    weir.process.send_signal(signal.SIGHUP)
+    eventually(lambda: starts() == 2)
+    time.sleep(2.5)
+    assert starts() == 2
+    program.good.touch()
+    program.model.unlink()
+    program.model.symlink_to(os.path.realpath(server.MODEL))
+    weir.process.send_signal(signal.SIGHUP)
+    eventually(weir.infer_pids)
+    with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:
+        assert http.post("/v1/chat/completions", json=chat_body("hi", "model", max_tokens=2)).status_code == 200
+        assert all(c["ok"] for c in http.get("/readyz").json()["checks"])
+
+
+@pytest.mark.short
+def test_what_may_be_helped_is_tried_again(start, program):
+    env, starts = program(1)
+    weir = start("up", "", **env)
+    eventually(lambda: starts() >= 4)
+    assert "this model is of another world" in weir.stderr()
+
+
+@pytest.mark.short
+def test_a_broken_file_that_is_put_right(start, tmp_path):
+    """Without a restart, and without a signal."""
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"GGUF is not enough")
+    weir = start("up", "", WEIR_MODEL=model)
+    key = weir.key()
+    assert "model.gguf" in weir.stderr() and not weir.infer_pids()
+    with open(server.MODEL, "rb") as good:
+        model.write_bytes(good.read())
+    eventually(weir.infer_pids)
+    with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:
+        assert http.post("/v1/chat/completions", json=chat_body("hi", "model", max_tokens=2)).status_code == 200

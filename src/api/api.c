@@ -128,6 +128,7 @@ void api_reload(struct api *api)
         LOG_ERROR("could not read the certificate again", LOG_TEXT("why", status_text(&st)));
     if (api->client_tls != NULL && !http_tls_reload(api->client_tls, &st))
         LOG_ERROR("could not read the authorities again", LOG_TEXT("why", status_text(&st)));
+    relay_registry_retry(api->registry);
 }
 
 void api_stop(struct api *api)
@@ -166,6 +167,7 @@ void api_close(struct api *api)
     http_tls_close(api->server_tls);
     http_tls_close(api->client_tls);
     health_check_free(api->database_health);
+    health_check_free(api->models_health);
     (void)pthread_cond_destroy(&api->started);
     (void)pthread_mutex_destroy(&api->lock);
     arena_close(api->arena);
@@ -377,6 +379,7 @@ static void make_metrics(struct api *api)
                        fibers, NULL);
     metrics_gauge_from(metrics, "weir_chat_runs", "Chat answers in progress", chat_runs, api);
     api->database_health = health_check_new(api->options.observe->health, TEXT("database"), true);
+    api->models_health = health_check_new(api->options.observe->health, TEXT("models"), false);
 }
 
 /* --- starting --------------------------------------------------------------------------------- */

@@ -111,7 +111,8 @@ struct text api_url(const struct api *api);
 /* Blocks until no local model is loading any more, or the deadline has passed. True when every one
  * is ready; else `st` says of the first that is not why. */
 MUST_CHECK bool api_models_wait(struct api *api, int64_t deadline_us, struct status *st);
-/* Reads certificates and key rings again (SIGHUP). Failures are logged, the old ones stay. */
+/* SIGHUP: reads certificates and key rings again (failures are logged, the old ones stay), and
+ * tries local models again that had failed for good. */
 void api_reload(struct api *api);
 /* Begins to drain: no new connections, streams may end within the limits. Twice: ends at once. */
 void api_stop(struct api *api);

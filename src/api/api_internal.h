@@ -67,7 +67,7 @@ struct api {
     _Atomic int workers_alive;         /* the first one sees the others off */
     uint16_t ports[API_ADDRESSES_MAX]; /* as bound, by the first worker */
     char url[256];
-    struct health_check *database_health;
+    struct health_check *database_health, *models_health;
 
     /* How a worker's start went, from its thread to api_start. */
     pthread_mutex_t lock;

@@ -138,7 +138,8 @@ static void check_server(struct doctor *doctor)
         if (json_is_true(json_object_get(check, "ok")))
             continue;
         struct text name = cli_member(check, "name"), why = cli_member(check, "why");
-        say(doctor, VERDICT_NOTE, "server", "%.*s: %.*s", TEXT_ARG(name), TEXT_ARG(why));
+        if (!text_equal(name, TEXT("models"))) /* each of them has its own line below */
+            say(doctor, VERDICT_NOTE, "server", "%.*s: %.*s", TEXT_ARG(name), TEXT_ARG(why));
     }
     check_running_models(doctor, session);
 }

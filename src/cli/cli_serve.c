@@ -130,7 +130,7 @@ static void *signals_main(void *arg)
         if (sigwait(&set, &signal) != 0 || signal == SIGUSR1)
             continue;
         if (signal == SIGHUP) {
-            LOG_INFO("reading certificates and key rings again");
+            LOG_INFO("reading certificates and key rings again; failed models are tried again");
             api_reload(self->api);
         } else {
             atomic_store(&self->ending, true);

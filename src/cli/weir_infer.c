@@ -30,6 +30,8 @@ enum { EXIT_BROKEN = 1, EXIT_USAGE = 2, EXIT_NEVER = 3 };
 enum { TOKEN_BYTES_MAX = 512, DRAIN_MS_USUAL = 30000 };
 enum { FILES_WANTED = 16384 + 256 }; /* connections of its server, and what it has besides */
 
+static int report_fd = -1; /* --report-fd */
+
 struct settings {
     struct infer_llama_options llama;
     struct infer_engine_options engine;
@@ -73,6 +75,7 @@ enum option_code {
     OPTION_LOCK_MEMORY,
     OPTION_DRAIN,
     OPTION_LOG,
+    OPTION_REPORT_FD,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -97,6 +100,7 @@ static const struct option options[] = {
     {"lock-memory", no_argument, NULL, OPTION_LOCK_MEMORY},
     {"drain", required_argument, NULL, OPTION_DRAIN},
     {"log", required_argument, NULL, OPTION_LOG},
+    {"report-fd", required_argument, NULL, OPTION_REPORT_FD},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {0},
@@ -127,7 +131,12 @@ static const char help[] =
     "  --poll=N             0 to 100: how long idle compute threads spin; 50\n"
     "  --lock-memory        keep the weights from being swapped out\n"
     "  --drain=SECONDS      how long running answers may take after SIGTERM; 30\n"
-    "  --log=LEVEL[,json]   debug, info, warn or error\n";
+    "  --log=LEVEL[,json]   debug, info, warn or error\n"
+    "  --report-fd=N        descriptor to write to, in one sentence, why it cannot go on\n"
+    "\n"
+    "It ends with 0 after SIGTERM, with 2 for wrong arguments, with 3 when another try cannot "
+    "help\n"
+    "(no such model, a broken file), and with 1 when one may.\n";
 
 static bool read_settings(int argc, char **argv, struct settings *s, struct status *st);
 static bool set(struct settings *s, enum option_code code, const char *value, struct status *st);
@@ -408,6 +417,11 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
         return true;
     case OPTION_LOG:
         return set_log(value, st);
+    case OPTION_REPORT_FD:
+        if (!number("--report-fd", value, 3, 1024, &n, st))
+            return false;
+        report_fd = (int)n;
+        return true;
     case OPTION_HELP:
     case OPTION_VERSION:
         break;
@@ -486,6 +500,8 @@ static const char *file_name(const char *path)
 
 static int fail(int code, const struct status *st)
 {
+    if (report_fd >= 0)
+        (void)!write(report_fd, st->text, strlen(st->text));
     LOG_ERROR("weir-infer cannot go on", LOG_CSTR("why", st->text));
     return code;
 }

@@ -1,4 +1,5 @@
 #include "relay_call.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 
 enum {
     LOCAL_POLL_MS = 20,
+    RETRY_LOADING_MS = 5000, /* what a client is told to wait */
+    RETRY_FAILED_MS = 30000,
     LOCAL_RETRY_MS = 150,
     RETRY_MS = 200,            /* before the second time, half of it by chance */
     RETRY_AFTER_MS_MAX = 2000, /* a longer Retry-After is the client's to wait for */
@@ -339,11 +342,13 @@ static bool wait_ready(struct relay_worker *worker, const struct relay_model *mo
         if (phase == RELAY_PHASE_READY || !model->local)
             return true;
         if (phase != RELAY_PHASE_LOADING || clock_mono_us() >= deadline_us) {
-            (void)status_fail(
-                st, STATUS_UNAVAILABLE, "the model '%.*s' is %s%s%s", TEXT_ARG(model->id),
-                phase == RELAY_PHASE_LOADING ? "still loading" : relay_phase_name(phase),
-                reason[0] == '\0' ? "" : ": ", reason);
-            st->retry_after_ms = 5000;
+            static const char *const states[] = {"is still loading", "is ready", "cannot be run",
+                                                 "is stopped"};
+            static_assert(ARRAY_LEN(states) == RELAY_PHASE_COUNT, "a phase has no words");
+            (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' %s%s%s",
+                              TEXT_ARG(model->id), states[phase], reason[0] == '\0' ? "" : ": ",
+                              reason);
+            st->retry_after_ms = phase == RELAY_PHASE_LOADING ? RETRY_LOADING_MS : RETRY_FAILED_MS;
             return false;
         }
         if (!loop_sleep(clock_deadline_ms(LOCAL_POLL_MS), st))

@@ -26,6 +26,16 @@ enum {
     STEADY_MS = 30000, /* ready for so long: the next failure is the first again */
     FAILED_AFTER = 3,  /* starts in a row without becoming ready */
     CHILDREN_MAX = 64,
+    CHANGE_MS = 1000, /* how often the file of a model that failed for good is looked at */
+};
+
+/* By which it is seen that a file is another one, or was written to. */
+struct file_facts {
+    bool there;
+    dev_t device;
+    ino_t number;
+    off_t size;
+    struct timespec changed;
 };
 
 /* One child, run by a fiber of its own. */
@@ -39,7 +49,10 @@ struct slot {
     bool ended;
     bool ready;
     int failures;
-    char why[RELAY_TARGET_REASON_BYTES]; /* what it said of its failure before it ended */
+    bool lasting;           /* the last failure was one that trying again does not help */
+    struct file_facts file; /* as it was before the last start */
+    int64_t retries;        /* relay_registry_retries then */
+    int report_fd;          /* where the child says why it ends; -1: there is none */
 };
 
 struct relay_local {
@@ -58,10 +71,14 @@ static void match(struct relay_local *local, const struct relay_snapshot *models
 static bool slot_start(struct relay_local *local, const struct relay_model *model);
 static void slot_free(struct slot *slot);
 static void slot_run(void *arg);
-static bool check_model(const struct slot *slot, struct status *st);
-static void check_work(void *check);
+static bool fail_lasting(struct slot *slot);
+static bool wait_for_change(struct slot *slot, struct status *st);
+static bool look_at_model(struct slot *slot, bool check, struct status *st);
+static void look_work(void *look);
+static bool file_same(const struct file_facts *a, const struct file_facts *b);
 static bool run_once(struct slot *slot, struct text *why, char *memory, size_t size);
 static bool start_child(struct slot *slot, struct child **out, struct status *st);
+static struct text read_report(struct slot *slot, char *memory, size_t size);
 static bool write_token(struct slot *slot, const char *path, struct status *st);
 static bool ask(struct slot *slot, struct http_origin *origin);
 static void stop_child(struct child *child);
@@ -160,6 +177,7 @@ static bool slot_start(struct relay_local *local, const struct relay_model *mode
     struct slot *slot = calloc(1, sizeof(*slot));
     WEIR_ASSERT(slot != NULL);
     slot->local = local;
+    slot->report_fd = -1;
     slot->target = relay_target_take(model->target);
     slot->id = strndup(model->id.at, model->id.len);
     slot->path = strndup(model->path.at, model->path.len);
@@ -190,10 +208,26 @@ static void slot_run(void *arg)
     while (!slot->stop && !fiber_cancelled()) {
         struct text why = TEXT("");
         int64_t began_us = clock_mono_us();
-        slot->ready = false;
-        slot->why[0] = '\0';
-        if (run_once(slot, &why, memory, sizeof(memory)))
-            break; /* told to stop */
+        slot->ready = slot->lasting = false;
+        slot->retries = relay_registry_retries(slot->local->registry);
+        bool told = run_once(slot, &why, memory, sizeof(memory));
+        if (slot->report_fd >= 0)
+            (void)close(slot->report_fd);
+        slot->report_fd = -1;
+        if (told)
+            break; /* to stop */
+        if (slot->lasting) {
+            LOG_ERROR("a local model cannot be run: it is tried again when its file changes or on "
+                      "SIGHUP",
+                      LOG_CSTR("model", slot->id), LOG_TEXT("why", why));
+            relay_target_set_phase(slot->target, RELAY_PHASE_FAILED, -1, why);
+            if (!wait_for_change(slot, &st))
+                break;
+            LOG_INFO("a local model is tried again", LOG_CSTR("model", slot->id));
+            relay_target_set_phase(slot->target, RELAY_PHASE_LOADING, -1, TEXT(""));
+            slot->failures = 0;
+            continue;
+        }
         bool steady = slot->ready && clock_mono_us() - began_us > (int64_t)STEADY_MS * 1000;
         slot->failures = steady ? 1 : slot->failures + 1;
         LOG_ERROR("a local model has ended and is started again", LOG_CSTR("model", slot->id),
@@ -233,8 +267,12 @@ static bool run_once(struct slot *slot, struct text *why, char *memory, size_t s
         int exit_status;
         if (child_wait(child, clock_deadline_ms(slot->ready ? POLL_READY_MS : POLL_MS),
                        &exit_status, &st)) {
-            if (slot->why[0] != '\0')
-                text_out_add(&text, text_of(slot->why));
+            char report[RELAY_TARGET_REASON_BYTES];
+            struct text said = read_report(slot, report, sizeof(report));
+            slot->lasting =
+                exit_status == RELAY_LOCAL_EXIT_NEVER || exit_status == RELAY_LOCAL_EXIT_USAGE;
+            if (said.len > 0)
+                text_out_add(&text, said);
             else if (exit_status < 0)
                 text_out_addf(&text, "its process was ended by signal %d", -exit_status);
             else
@@ -264,8 +302,8 @@ static bool start_child(struct slot *slot, struct child **out, struct status *st
         arena_cstr(arena, arena_format(arena, "%.*s.token",
                                        TEXT_ARG(text_skip(text_take(url, url.len - strlen(".sock")),
                                                           strlen("unix:")))));
-    const char *argv[8 + RELAY_LOCAL_ARGS_MAX] = {slot->local->infer_path};
-    size_t count = 1;
+    const char *argv[9 + RELAY_LOCAL_ARGS_MAX] = {slot->local->infer_path, "--report-fd=3"};
+    size_t count = 2;
     argv[count++] = arena_format(arena, "--model=%s", slot->path).at;
     argv[count++] = arena_format(arena, "--name=%s", slot->id).at;
     argv[count++] = listen;
@@ -274,45 +312,106 @@ static bool start_child(struct slot *slot, struct child **out, struct status *st
         const struct relay_local_args *args = &slot->local->args[i];
         if (args->model.len > 0 && !text_equal(args->model, text_of(slot->id)))
             continue;
-        WEIR_ASSERT(count + args->count < 8 + RELAY_LOCAL_ARGS_MAX);
+        WEIR_ASSERT(count + args->count < 9 + RELAY_LOCAL_ARGS_MAX);
         for (size_t a = 0; a < args->count; a++)
             argv[count++] = arena_cstr(arena, args->args[a]);
     }
     if (slot->context_tokens > 0)
         argv[count++] = arena_format(arena, "--context=%lld", (long long)slot->context_tokens).at;
     argv[count] = NULL;
-    if (access(slot->path, R_OK) != 0)
-        return status_fail_errno(st, errno, "could not read %s", slot->path);
-    return check_model(slot, st) && write_token(slot, token_path, st) &&
-           child_start(
-               slot->local->loop,
-               &(struct child_options){.argv = argv, .inherit = {-1, -1, -1, -1}, .quiet = true},
-               out, st);
+    /* A file that is broken is said to be so here, in one sentence, instead of by a child's end. */
+    if (!look_at_model(slot, true, st))
+        return st->code == STATUS_CANCELLED ? false : fail_lasting(slot);
+    int report[2];
+    if (!write_token(slot, token_path, st))
+        return false;
+    if (pipe2(report, O_CLOEXEC | O_NONBLOCK) != 0)
+        return status_fail_errno(st, errno, "could not make a pipe");
+    slot->report_fd = report[0];
+    bool started = child_start(
+        slot->local->loop,
+        &(struct child_options){.argv = argv, .inherit = {report[1], -1, -1, -1}, .quiet = true},
+        out, st);
+    (void)close(report[1]);
+    return started;
 }
 
-struct model_check {
-    const struct slot *slot;
+/* What the child has written before it ended; empty when nothing. */
+static struct text read_report(struct slot *slot, char *memory, size_t size)
+{
+    ssize_t got = read(slot->report_fd, memory, size);
+    struct text text = text_trim((struct text){memory, got > 0 ? (size_t)got : 0});
+    text = text_take(text, text_find_byte(text, '\n'));
+    return text_utf8_valid(text_take(text, text_utf8_whole(text))) ? text : TEXT_NONE;
+}
+
+static bool fail_lasting(struct slot *slot)
+{
+    slot->lasting = true;
+    return false;
+}
+
+/* --- a model that failed for good ---------------------------------------------------------------
+ */
+
+/* Until its file is another one and grows no more, or somebody says to try again. Fails: as a wait.
+ */
+static bool wait_for_change(struct slot *slot, struct status *st)
+{
+    const struct file_facts before = slot->file;
+    struct file_facts last = slot->file;
+    while (slot->retries == relay_registry_retries(slot->local->registry)) {
+        if (!loop_sleep(clock_deadline_ms(CHANGE_MS), st) || !look_at_model(slot, false, st))
+            return false;
+        if (!file_same(&before, &slot->file) && file_same(&last, &slot->file))
+            break;
+        last = slot->file;
+    }
+    return true;
+}
+
+struct look {
+    struct slot *slot;
+    bool check;
     struct status st;
     bool good;
 };
 
-/* A file that is broken is said to be so here, in one sentence, instead of by a child's end. */
-static bool check_model(const struct slot *slot, struct status *st)
+/* Notes what the file is and, if told so, checks what is in it. */
+static bool look_at_model(struct slot *slot, bool check, struct status *st)
 {
-    struct model_check check = {.slot = slot};
-    if (slot->local->model_check == NULL)
-        return true;
-    if (!offload(check_work, &check, st))
+    struct look look = {.slot = slot, .check = check};
+    if (!offload(look_work, &look, st))
         return false;
-    if (!check.good)
-        *st = check.st;
-    return check.good;
+    if (!look.good)
+        *st = look.st;
+    return look.good;
 }
 
-static void check_work(void *arg)
+static void look_work(void *arg)
 {
-    struct model_check *check = arg;
-    check->good = check->slot->local->model_check(check->slot->path, &check->st);
+    struct look *look = arg;
+    struct slot *slot = look->slot;
+    struct stat found;
+    slot->file = (struct file_facts){.there = stat(slot->path, &found) == 0};
+    if (slot->file.there)
+        slot->file =
+            (struct file_facts){true, found.st_dev, found.st_ino, found.st_size, found.st_mtim};
+    look->good = true;
+    if (!look->check)
+        return;
+    if (slot->local->model_check != NULL)
+        look->good = slot->local->model_check(slot->path, &look->st);
+    else if (access(slot->path, R_OK) != 0)
+        look->good =
+            status_fail_errno(&look->st, errno, "could not read the model file %s", slot->path);
+}
+
+static bool file_same(const struct file_facts *a, const struct file_facts *b)
+{
+    return a->there == b->there && a->device == b->device && a->number == b->number &&
+           a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
+           a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
 static bool write_token(struct slot *slot, const char *path, struct status *st)
@@ -352,12 +451,6 @@ static bool ask(struct slot *slot, struct http_origin *origin)
         return false; /* not listening yet, or about to end: child_wait tells */
     bool parsed = relay_json_check(body, &root, &st);
     if (response->http_status != 200) {
-        if (parsed && relay_json_member(root, TEXT("why"), &value) &&
-            value.kind == RELAY_JSON_STRING) {
-            struct text why = relay_json_string(arena, value);
-            (void)snprintf(slot->why, sizeof(slot->why), "%.*s",
-                           TEXT_ARG(text_take(why, sizeof(slot->why) - 1)));
-        }
         if (parsed && relay_json_member(root, TEXT("progress"), &value) &&
             relay_json_double(value, &progress) && progress >= 0 && progress <= 1)
             relay_target_set_phase(slot->target, RELAY_PHASE_LOADING, (int)(progress * 100),

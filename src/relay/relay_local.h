@@ -1,14 +1,17 @@
 /* relay_local: the processes of local models. One supervisor per server, on one loop, keeps a
  * weir-infer child for every enabled local model: starts it, watches it load, starts it again when
  * it ends (at once the first time, then after a pause that doubles up to half a minute), stops it
- * when its model is disabled or removed.
+ * when its model is disabled or removed. When trying again cannot help, because the file is not
+ * there, is broken, or weir-infer has ended with RELAY_LOCAL_EXIT_NEVER or _USAGE, it waits until
+ * the file changes or relay_registry_retry is called.
  *
  * A child is called so:
- *     weir-infer --model=/x/y.gguf --name=ID --listen=unix:/…/run/m-….sock
+ *     weir-infer --report-fd=3 --model=/x/y.gguf --name=ID --listen=unix:/…/run/m-….sock
  *                --token-file=/…/run/m-….token [more of the options' args] [--context=N]
  * Its token is in that file (0600), never in its arguments. GET /readyz on its socket answers 200
  * once the model is loaded, before that 503 with {"progress":0.4} where it is known; when ready
- * {"context_tokens":N}.
+ * {"context_tokens":N}. Before it ends with a failure it writes to the descriptor, in one sentence,
+ * why.
  * What it finds out is in the model's target (relay_target), for every worker to see. */
 #pragma once
 #include "base.h"
@@ -18,6 +21,9 @@
 
 struct loop;
 struct relay_local;
+
+/* Exit codes of weir-infer after which another try would end in the same way. */
+enum { RELAY_LOCAL_EXIT_USAGE = 2, RELAY_LOCAL_EXIT_NEVER = 3 };
 
 /* Arguments for weir-infer, "--parallel=4": of every model, or of one. */
 struct relay_local_args {

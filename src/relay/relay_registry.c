@@ -25,7 +25,7 @@ struct relay_registry {
     bool local_served;
     pthread_mutex_t lock; /* of `current` alone */
     struct snapshot *current;
-    _Atomic int64_t version;
+    _Atomic int64_t version, retries;
 };
 
 static struct snapshot *snapshot_new(void);
@@ -108,6 +108,16 @@ void relay_registry_watch(void *arg)
 int64_t relay_registry_version(const struct relay_registry *registry)
 {
     return atomic_load_explicit(&registry->version, memory_order_acquire);
+}
+
+void relay_registry_retry(struct relay_registry *registry)
+{
+    atomic_fetch_add(&registry->retries, 1);
+}
+
+int64_t relay_registry_retries(const struct relay_registry *registry)
+{
+    return atomic_load(&registry->retries);
 }
 
 struct relay_snapshot *relay_registry_take(struct relay_registry *registry)

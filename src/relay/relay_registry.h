@@ -56,6 +56,10 @@ void relay_registry_watch(void *registry);
 /* Grows whenever a new snapshot is there. */
 int64_t relay_registry_version(const struct relay_registry *registry);
 
+/* Local models that failed for good are to be tried again (SIGHUP). */
+void relay_registry_retry(struct relay_registry *registry);
+int64_t relay_registry_retries(const struct relay_registry *registry); /* how often that was said */
+
 struct relay_snapshot *relay_registry_take(struct relay_registry *registry);
 struct relay_snapshot *relay_snapshot_take(struct relay_snapshot *snapshot);
 void relay_snapshot_release(struct relay_snapshot *snapshot); /* NULL is fine */
