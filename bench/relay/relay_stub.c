@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -256,6 +257,7 @@ int main(int argc, char **argv)
     address.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.in.sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 0));
     answer_make();
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* it ends with the script that started it */
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
     (void)setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(listener, &address.any, address_len) != 0 || listen(listener, 4096) != 0 ||
