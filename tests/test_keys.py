@@ -71,6 +71,24 @@ def test_expired(weir, browser):
     assert ask(weir, made["secret"]).status_code == 401
 
 
+def test_a_members_own(weir, browser):
+    """A member sees and changes what they made; the owner all, with who made it."""
+    weir.member("mona@example.com")
+    theirs = browser.post("/api/keys", json={"name": "the owner's"}).json()
+    with weir.signed_in("mona@example.com") as mona:
+        own = mona.post("/api/keys", json={"name": "mona's"}).json()["key"]
+        assert own["created_by"]["name"] == "mona"
+        assert [key["id"] for key in mona.get("/api/keys").json()["data"]] == [own["id"]]
+        other = f"/api/keys/{theirs['key']['id']}"
+        for answer in (mona.patch(other, json={"name": "x"}), mona.patch(other, json={}), mona.delete(other)):
+            assert answer.status_code == 404, answer.text
+        assert ask(weir, theirs["secret"]).status_code == 200
+        assert mona.patch(f"/api/keys/{own['id']}", json={"name": "mine"}).json()["name"] == "mine"
+    found = {key["id"]: key["created_by"]["name"] for key in browser.get("/api/keys", params={"limit": 100}).json()["data"]}
+    assert found[own["id"]] == "mona" and found[theirs["key"]["id"]] != "mona"
+    assert browser.delete(f"/api/keys/{own['id']}").status_code == 204
+
+
 def test_made_in_the_shell(weir):
     done = run("key", "create", "--name", "from the shell", data=weir.data)
     assert re.fullmatch(r"weir_sk_[0-9A-Za-z]{36}\n", done.stdout), "the key alone is on stdout"

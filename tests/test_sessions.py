@@ -78,10 +78,7 @@ def test_many_right_sign_ins_at_once(start):
     server = start()
     people = [EMAIL] * 12
     for i in range(12):
-        secret = server.folder / f"password{i}"
-        secret.write_text(PASSWORD + "\n")
-        secret.chmod(0o600)
-        server.command("user", "add", "--email", f"user{i}@example.com", "--name", f"User {i}", "--password-file", secret)
+        server.member(f"user{i}@example.com")
         people.append(f"user{i}@example.com")
 
     def sign_in(email):

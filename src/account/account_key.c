@@ -5,7 +5,13 @@
 #include "clock.h"
 #include "db.h"
 
-#define KEY_COLUMNS "id, name, hint, created_us, expires_us, used_us, revoked_us"
+#define KEY_COLUMNS                                                                                \
+    "id, name, hint, created_us, expires_us, used_us, revoked_us, user_id, "                       \
+    "(SELECT u.name FROM app_user u WHERE u.id = api_key.user_id)"
+/* Within reach, and not revoked. */
+#define KEY_REACH                                                                                  \
+    "org_id = $org AND project_id = $1 AND ($2 = '' OR user_id = $2) AND "                         \
+    "revoked_us IS NULL"
 
 static const char count_sql[] =
     "SELECT count(*) FROM api_key WHERE org_id = $org AND project_id = $1 AND revoked_us IS NULL";
@@ -13,19 +19,14 @@ static const char insert_sql[] =
     "INSERT INTO api_key (org_id, project_id, id, user_id, name, hint, pepper_id, digest, "
     "created_us, expires_us) VALUES ($org, $1, $2, $3, $4, $5, $6, $7, $8, $9) "
     "RETURNING " KEY_COLUMNS;
-static const char list_sql[] =
-    "SELECT " KEY_COLUMNS " FROM api_key WHERE org_id = $org AND project_id = $1 "
-    "AND revoked_us IS NULL AND ($3 = '' OR created_us < $2 OR (created_us = $2 AND id < $3)) "
-    "ORDER BY created_us DESC, id DESC LIMIT $4";
-static const char get_sql[] =
-    "SELECT " KEY_COLUMNS " FROM api_key WHERE org_id = $org AND project_id = $1 AND id = $2 "
-    "AND revoked_us IS NULL";
+static const char list_sql[] = "SELECT " KEY_COLUMNS " FROM api_key WHERE " KEY_REACH
+                               " AND ($4 = '' OR created_us < $3 OR (created_us = $3 AND id < $4)) "
+                               "ORDER BY created_us DESC, id DESC LIMIT $5";
+static const char get_sql[] = "SELECT " KEY_COLUMNS " FROM api_key WHERE " KEY_REACH " AND id = $3";
 static const char rename_sql[] =
-    "UPDATE api_key SET name = $3 WHERE org_id = $org AND project_id = $1 AND id = $2 "
-    "AND revoked_us IS NULL RETURNING " KEY_COLUMNS;
+    "UPDATE api_key SET name = $4 WHERE " KEY_REACH " AND id = $3 RETURNING " KEY_COLUMNS;
 static const char revoke_sql[] =
-    "UPDATE api_key SET revoked_us = $3 WHERE org_id = $org AND project_id = $1 AND id = $2 "
-    "AND revoked_us IS NULL";
+    "UPDATE api_key SET revoked_us = $4 WHERE " KEY_REACH " AND id = $3";
 
 static const char under_sql[] =
     "SELECT count(*) FROM api_key WHERE pepper_id = $1 AND revoked_us IS NULL "
@@ -70,14 +71,15 @@ bool account_key_create(struct account *account, struct text org_id, struct text
     return true;
 }
 
-bool account_key_list(struct account *account, struct text org_id, struct text project_id,
+bool account_key_list(struct account *account, const struct account_key_reach *reach,
                       int64_t after_us, struct text after_id, int64_t limit, struct arena *arena,
                       struct account_key **out, size_t *count, bool *more, struct status *st)
 {
     struct db_rows rows;
     WEIR_ASSERT(limit > 0 && limit < DB_ROWS_MAX);
-    if (!db_read(account->db, DB_SCOPE_ORG(org_id), arena, &rows, st, list_sql, db_text(project_id),
-                 db_int(after_us), db_text(after_id), db_int(limit + 1)))
+    if (!db_read(account->db, DB_SCOPE_ORG(reach->org_id), arena, &rows, st, list_sql,
+                 db_text(reach->project_id), db_text(reach->user_id), db_int(after_us),
+                 db_text(after_id), db_int(limit + 1)))
         return status_wrap(st, "could not list the API keys");
     *more = rows.count > (size_t)limit;
     *count = *more ? (size_t)limit : rows.count;
@@ -88,29 +90,29 @@ bool account_key_list(struct account *account, struct text org_id, struct text p
     return true;
 }
 
-bool account_key_get(struct account *account, struct text org_id, struct text project_id,
+bool account_key_get(struct account *account, const struct account_key_reach *reach,
                      struct text key_id, struct arena *arena, struct account_key *out,
                      struct status *st)
 {
     struct db_row row;
-    if (!db_read_one(account->db, DB_SCOPE_ORG(org_id), arena, &row, st, get_sql,
-                     db_text(project_id), db_text(key_id)))
+    if (!db_read_one(account->db, DB_SCOPE_ORG(reach->org_id), arena, &row, st, get_sql,
+                     db_text(reach->project_id), db_text(reach->user_id), db_text(key_id)))
         return st->code == STATUS_NOT_FOUND ? no_key(key_id, st)
                                             : status_wrap(st, "could not read the API key");
     *out = key_from_row(&row);
     return true;
 }
 
-bool account_key_rename(struct account *account, struct text org_id, struct text project_id,
+bool account_key_rename(struct account *account, const struct account_key_reach *reach,
                         struct text key_id, struct text name, struct arena *arena,
                         struct account_key *out, struct status *st)
 {
     struct db_row row;
     if (!account_name_check(name, "name", st))
         return false;
-    AUTO(db_tx) struct db_tx *tx = db_begin(account->db, DB_SCOPE_ORG(org_id), DB_WRITE);
-    if (!db_one(tx, arena, &row, st, rename_sql, db_text(project_id), db_text(key_id),
-                db_text(name)))
+    AUTO(db_tx) struct db_tx *tx = db_begin(account->db, DB_SCOPE_ORG(reach->org_id), DB_WRITE);
+    if (!db_one(tx, arena, &row, st, rename_sql, db_text(reach->project_id),
+                db_text(reach->user_id), db_text(key_id), db_text(name)))
         return st->code == STATUS_NOT_FOUND ? no_key(key_id, st)
                                             : status_wrap(st, "could not rename the API key");
     if (!db_commit(tx, st))
@@ -119,13 +121,13 @@ bool account_key_rename(struct account *account, struct text org_id, struct text
     return true;
 }
 
-bool account_key_revoke(struct account *account, struct text org_id, struct text project_id,
+bool account_key_revoke(struct account *account, const struct account_key_reach *reach,
                         struct text key_id, struct status *st)
 {
     int64_t changed;
-    AUTO(db_tx) struct db_tx *tx = db_begin(account->db, DB_SCOPE_ORG(org_id), DB_WRITE);
-    if (!db_exec(tx, &changed, st, revoke_sql, db_text(project_id), db_text(key_id),
-                 db_int(clock_wall_us())) ||
+    AUTO(db_tx) struct db_tx *tx = db_begin(account->db, DB_SCOPE_ORG(reach->org_id), DB_WRITE);
+    if (!db_exec(tx, &changed, st, revoke_sql, db_text(reach->project_id), db_text(reach->user_id),
+                 db_text(key_id), db_int(clock_wall_us())) ||
         !db_commit(tx, st))
         return status_wrap(st, "could not revoke the API key");
     if (changed == 0)
@@ -160,5 +162,7 @@ static struct account_key key_from_row(const struct db_row *row)
                                 .created_us = db_row_int(row, 3),
                                 .expires_us = db_row_int(row, 4),
                                 .used_us = db_row_int(row, 5),
-                                .revoked_us = db_row_int(row, 6)};
+                                .revoked_us = db_row_int(row, 6),
+                                .user_id = db_row_text(row, 7),
+                                .user_name = db_row_text(row, 8)};
 }

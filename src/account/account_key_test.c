@@ -31,6 +31,9 @@ static int tear_down(void **state)
 #define ORG ids_text(&world.owner.org)
 #define PROJECT ids_text(&world.owner.project)
 #define USER ids_text(&world.owner.user)
+#define REACH(org, project, user) (&(struct account_key_reach){org, project, user})
+#define ALL REACH(ORG, PROJECT, TEXT_NONE)
+#define OTHER_ORG REACH(TEXT("org_x"), PROJECT, TEXT_NONE)
 
 static struct text make(const char *name, int64_t expires_us, struct account_key *key)
 {
@@ -118,14 +121,15 @@ static void revoked_at_once(void **state)
     struct account_key key;
     struct text secret = make("k", 0, &key), other = make("other", 0, &(struct account_key){0});
     assert_true(works(secret) && works(other));
-    assert_false(account_key_revoke(world.account, TEXT("org_x"), PROJECT, key.id, &st));
+    assert_false(account_key_revoke(world.account, OTHER_ORG, key.id, &st));
     assert_int_equal(st.code, STATUS_NOT_FOUND);
-    assert_false(account_key_revoke(world.account, ORG, TEXT("prj_x"), key.id, &st));
+    assert_false(
+        account_key_revoke(world.account, REACH(ORG, TEXT("prj_x"), TEXT_NONE), key.id, &st));
     assert_true(works(secret));
-    assert_true(account_key_revoke(world.account, ORG, PROJECT, key.id, &st));
+    assert_true(account_key_revoke(world.account, ALL, key.id, &st));
     assert_false(works(secret));
     assert_true(works(other));
-    assert_false(account_key_revoke(world.account, ORG, PROJECT, key.id, &st));
+    assert_false(account_key_revoke(world.account, ALL, key.id, &st));
     assert_int_equal(st.code, STATUS_NOT_FOUND);
 }
 
@@ -141,7 +145,7 @@ static void revoked_elsewhere(void **state)
     struct text secret = make("k", 0, &key);
     assert_true(account_open(&options, &replica, &st));
     assert_true(works_on(replica, secret));
-    assert_true(account_key_revoke(world.account, ORG, PROJECT, key.id, &st));
+    assert_true(account_key_revoke(world.account, ALL, key.id, &st));
     usleep(450 * 1000);
     assert_false(works_on(replica, secret));
     account_close(replica);
@@ -254,11 +258,11 @@ static void listed(void **state)
     int64_t after_us = 0;
     for (int i = 0; i < 8; i++)
         (void)make("k", 0, &key);
-    assert_true(account_key_revoke(world.account, ORG, PROJECT, key.id, &st));
+    assert_true(account_key_revoke(world.account, ALL, key.id, &st));
     db_scratch_script(&world.scratch, "UPDATE api_key SET created_us = 5"); /* the id decides */
     while (more) {
-        assert_true(account_key_list(world.account, ORG, PROJECT, after_us, after, 3, world.arena,
-                                     &page, &count, &more, &st));
+        assert_true(account_key_list(world.account, ALL, after_us, after, 3, world.arena, &page,
+                                     &count, &more, &st));
         for (size_t i = 0; i < count; i++, seen++) {
             assert_true(seen == 0 || text_compare(page[i].id, after) < 0);
             assert_int_equal(page[i].revoked_us, 0);
@@ -267,20 +271,58 @@ static void listed(void **state)
         }
     }
     assert_int_equal(seen, 7);
-    assert_true(account_key_rename(world.account, ORG, PROJECT, after, TEXT("new"), world.arena,
-                                   &key, &st));
+    assert_true(account_key_rename(world.account, ALL, after, TEXT("new"), world.arena, &key, &st));
     check_text(key.name, "new");
-    assert_true(account_key_get(world.account, ORG, PROJECT, after, world.arena, &key, &st));
+    assert_true(account_key_get(world.account, ALL, after, world.arena, &key, &st));
     check_text(key.name, "new");
+    assert_false(account_key_get(world.account, OTHER_ORG, after, world.arena, &key, &st));
+    assert_int_equal(st.code, STATUS_NOT_FOUND);
     assert_false(
-        account_key_get(world.account, TEXT("org_x"), PROJECT, after, world.arena, &key, &st));
-    assert_int_equal(st.code, STATUS_NOT_FOUND);
-    assert_false(account_key_rename(world.account, ORG, PROJECT, after, TEXT("new\n"), world.arena,
-                                    &key, &st));
+        account_key_rename(world.account, ALL, after, TEXT("new\n"), world.arena, &key, &st));
     assert_string_equal(st.field, "name");
-    assert_false(account_key_rename(world.account, TEXT("org_x"), PROJECT, after, TEXT("new"),
-                                    world.arena, &key, &st));
+    assert_false(
+        account_key_rename(world.account, OTHER_ORG, after, TEXT("new"), world.arena, &key, &st));
     assert_int_equal(st.code, STATUS_NOT_FOUND);
+}
+
+/* A member reaches what they made themselves; the others' keys are as if there were none. */
+static void ones_own(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    struct id member;
+    struct account_key theirs, mine, found, *page;
+    struct text secret;
+    size_t count;
+    bool more;
+    (void)make("theirs", 0, &theirs);
+    assert_true(account_user_add(world.account, ORG, TEXT("m@x"), TEXT("Mona"), WORLD_PASSWORD,
+                                 ACCOUNT_ROLE_MEMBER, &member, &st));
+    assert_true(account_key_create(world.account, ORG, PROJECT, ids_text(&member), TEXT("mine"), 0,
+                                   world.arena, &mine, &secret, &st));
+    check_text(mine.user_name, "Mona");
+    assert_true(text_equal(mine.user_id, ids_text(&member)));
+    const struct account_key_reach *own = REACH(ORG, PROJECT, ids_text(&member));
+    assert_true(account_key_list(world.account, own, 0, TEXT_NONE, 9, world.arena, &page, &count,
+                                 &more, &st));
+    assert_int_equal(count, 1);
+    check_text(page[0].name, "mine");
+    assert_false(account_key_get(world.account, own, theirs.id, world.arena, &found, &st));
+    assert_int_equal(st.code, STATUS_NOT_FOUND);
+    assert_false(
+        account_key_rename(world.account, own, theirs.id, TEXT("x"), world.arena, &found, &st));
+    assert_int_equal(st.code, STATUS_NOT_FOUND);
+    assert_false(account_key_revoke(world.account, own, theirs.id, &st));
+    assert_int_equal(st.code, STATUS_NOT_FOUND);
+    assert_true(account_key_get(world.account, ALL, theirs.id, world.arena, &found, &st));
+    check_text(found.name, "theirs");
+    assert_true(account_key_list(world.account, ALL, 0, TEXT_NONE, 9, world.arena, &page, &count,
+                                 &more, &st));
+    assert_int_equal(count, 2);
+    assert_true(
+        account_key_rename(world.account, ALL, mine.id, TEXT("y"), world.arena, &found, &st));
+    check_text(found.user_name, "Mona");
+    assert_true(account_key_revoke(world.account, own, mine.id, &st));
 }
 
 static void as_many_as_set(void **state)
@@ -355,7 +397,7 @@ static void crowded(void **state)
     for (size_t i = 0; i < CROWD_THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, crowd_thread, NULL), 0);
     for (size_t i = 0; i < CROWD_KEYS; i += 2) {
-        assert_true(account_key_revoke(world.account, ORG, PROJECT, crowd_keys[i].id, &st));
+        assert_true(account_key_revoke(world.account, ALL, crowd_keys[i].id, &st));
         atomic_store(&crowd_gone[i], true);
     }
     for (size_t i = 0; i < CROWD_THREADS; i++)
@@ -414,6 +456,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(idle_over_a_whole_ring, set_up, tear_down),
         cmocka_unit_test_setup_teardown(last_use_is_noted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(listed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ones_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(as_many_as_set, set_up, tear_down),
         cmocka_unit_test_setup_teardown(from_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(crowded, set_up, tear_down),

@@ -130,11 +130,16 @@ class Server:
         kwargs.setdefault("timeout", 60)
         return httpx.Client(base_url=self.url, **kwargs)
 
+    def member(self, email):
+        """A person who is not the owner, with the owner's password."""
+        password = self.folder / "password"
+        self.command("user", "add", "--email", email, "--password-file", password)
+
     @contextlib.contextmanager
-    def signed_in(self):
+    def signed_in(self, email=EMAIL):
         """A browser's client: cookie, and the headers by which a browser proves its origin."""
         with self.http(headers={"Origin": self.url, "Sec-Fetch-Site": "same-origin"}) as client:
-            answer = client.post("/api/session", json={"email": EMAIL, "password": PASSWORD})
+            answer = client.post("/api/session", json={"email": email, "password": PASSWORD})
             assert answer.status_code == 200, answer.text
             yield client
 

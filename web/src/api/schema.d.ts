@@ -146,7 +146,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The keys of the default project that are not revoked, newest first */
+        /**
+         * The keys of the default project that are not revoked, newest first
+         * @description A member sees and changes the keys that they made; an owner all. Somebody else's key is 404 to a member.
+         */
         get: operations["listKeys"];
         put?: never;
         /** Make a key; the answer is the only place where its secret ever appears */
@@ -523,6 +526,11 @@ export interface components {
             name: string;
             /** @description Enough to tell keys apart, as in `weir_sk_Ab3d…9xYz` */
             hint: string;
+            /** @description Who made it */
+            created_by: {
+                id: string;
+                name: string;
+            };
             /** Format: int64 */
             created_us: number;
             /**

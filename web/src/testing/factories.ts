@@ -34,6 +34,7 @@ export const makeKey = (change: Partial<Key> = {}): Key => ({
   id: nextId("key"),
   name: "Website",
   hint: "weir_sk_Ab3d…9xYz",
+  created_by: { id: "usr_000001", name: "Ada Lovelace" },
   created_us: nowUs(),
   last_used_us: null,
   expires_us: null,

@@ -1,9 +1,9 @@
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Ellipsis, KeyRound, Pencil, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { api, unwrap, type Key } from "@/api/client";
-import { keys } from "@/api/queries";
+import { keys, meQuery } from "@/api/queries";
 import { EmptyState } from "@/components/empty-state";
 import { Card, Page } from "@/components/page";
 import { QueryView } from "@/components/query-view";
@@ -59,6 +59,8 @@ function Row({ item, onRename, onRevoke }: RowProps) {
   const cell = "px-5 py-3 max-sm:px-4 max-sm:py-0.5";
   const small = `${cell} max-sm:flex max-sm:justify-between max-sm:gap-4 max-sm:text-caption`;
   const head = "text-faint sm:hidden";
+  const me = useQuery(meQuery).data?.user.id;
+  const maker = me === undefined || item.created_by.id === me ? null : item.created_by.name;
   return (
     <tr
       role="row"
@@ -70,7 +72,10 @@ function Row({ item, onRename, onRevoke }: RowProps) {
       </th>
       <td role="cell" className={`${small} max-sm:pt-2`}>
         <span className={head}>{t`Made`}</span>
-        <time title={formatDateTime(item.created_us)}>{formatDate(item.created_us)}</time>
+        <span>
+          <time title={formatDateTime(item.created_us)}>{formatDate(item.created_us)}</time>
+          {maker !== null && <span className="block break-words text-faint">{maker}</span>}
+        </span>
       </td>
       <td role="cell" className={small}>
         <span className={head}>{t`Last used`}</span>
