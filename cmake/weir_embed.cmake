@@ -1,7 +1,7 @@
 # weir_embed: files inside a program.
 #   weir_embed(<target> <symbol> BASE <folder> FILES <paths below the folder>...)
 # adds to the target a table, sorted by name and ended by a row whose name is NULL, which C reads as
-#   struct embed_file { const char *name; const unsigned char *data; size_t size; };
+#   #include "embed.h"
 #   extern const struct embed_file <symbol>[];
 # The bytes come by the assembler's .incbin: a changed file is taken again, and nothing is turned
 # into C text. Each file is followed by a zero byte, so text can be used as a string.

@@ -7,14 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "arena.h"
+#include "embed.h"
 #include "http_static.h"
 #include "rand.h"
 
-struct embed_file {
-    const char *name;
-    const unsigned char *data;
-    size_t size;
-};
 extern const struct embed_file api_web_files[];
 
 enum { FILES_MAX = 2000, NONCE_BYTES = 16 };

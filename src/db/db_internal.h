@@ -3,13 +3,8 @@
 #pragma once
 #include <stdatomic.h>
 #include "db.h"
+#include "embed.h"
 
-/* What weir_embed makes of a folder; the last row has no name. */
-struct embed_file {
-    const char *name;
-    const unsigned char *data; /* followed by a zero byte */
-    size_t size;
-};
 extern const struct embed_file db_migration_files[];
 
 /* One statement on its way to the database and back. */

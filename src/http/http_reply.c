@@ -317,7 +317,9 @@ static struct text own_lines(struct http_reply *reply, char *memory)
         text_out_add(&out, TEXT("\r\nContent-Length: "));
         text_out_add(&out, (struct text){at, (size_t)(digits + sizeof(digits) - at)});
     }
-    if (!conn->msg.keep_alive || conn->server->draining)
+    /* A client that still waits for a "100 Continue" may send its body or not: no telling what
+     * comes next (RFC 9110, section 10.1.1). */
+    if (!conn->msg.keep_alive || conn->server->draining || conn->body.continue_wanted)
         reply->close_after = true;
     if (reply->close_after)
         text_out_add(&out, TEXT("\r\nConnection: close\r\n"));

@@ -88,9 +88,8 @@ bool http_request_skip_body(struct http_conn *conn)
     struct status st;
     struct text piece;
     size_t bytes_max = (size_t)conn->body.bytes + SKIP_BYTES_MAX;
-    /* A client that still waits for a "100 Continue" may send its body or not: no telling what
-     * comes next. */
-    if (conn->body.failed || conn->body.continue_wanted || too_large(conn, bytes_max, &st))
+    WEIR_ASSERT(!conn->body.continue_wanted); /* its connection closes, the reply said */
+    if (conn->body.failed || too_large(conn, bytes_max, &st))
         return false;
     int64_t before = fiber_set_deadline(clock_deadline_ms(SKIP_MS));
     bool fine;

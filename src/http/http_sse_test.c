@@ -1,4 +1,4 @@
-/* The parser; the writer is tried with a server in http_server_test.c. */
+/* The parser; the writer is tried in http_sse_reply_test.c. */
 #include "http_sse.h"
 
 #include <stdio.h>
