@@ -6,7 +6,13 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { MODEL_BYTES_MAX = 256, MESSAGES_MAX = 4096, PARTS_MAX = 1024, STOP_BYTES_MAX = 256 };
+enum {
+    MODEL_BYTES_MAX = 256,
+    MESSAGES_MAX = 4096,
+    PARTS_MAX = 1024,
+    STOP_BYTES_MAX = 256,
+    REPEAT_LAST_MAX = 2048
+};
 enum { GUARD_MARKS = 4, GUARD_BYTES = 3 * GUARD_MARKS };
 
 /* What becomes of a field. REFUSED: 400, unless it has the value that means "not used". */
@@ -143,7 +149,8 @@ static bool means_unused(const char *name, const json_t *value)
         return json_array_size(value) == 1 && text_of_value(json_array_get(value, 0), &text) &&
                text_equal(text, TEXT("text"));
     if (strcmp(name, "tool_choice") == 0 || strcmp(name, "function_call") == 0)
-        return text_of_value(value, &text) && text_equal(text, TEXT("none"));
+        return text_of_value(value, &text) && /* auto among no tools is none */
+               (text_equal(text, TEXT("none")) || text_equal(text, TEXT("auto")));
     if (strcmp(name, "top_logprobs") == 0)
         return json_is_integer(value) && json_integer_value(value) == 0;
     return json_is_false(value) || (json_is_array(value) && json_array_size(value) == 0);
@@ -153,18 +160,18 @@ static bool read_sampling(const struct json_at *in, struct arena *arena, struct 
                           struct status *st)
 {
     struct infer_sampling *s = &out->sampling;
-    int64_t top_k = 0, last = s->repeat_last;
+    int64_t top_k = 0, last = s->repeat_last; /* top_k 0 and -1: not limited */
     if (!read_float(in, "temperature", 0, 2, &s->temperature, st) ||
         !read_float(in, "top_p", 0, 1, &s->top_p, st) ||
         !read_float(in, "min_p", 0, 1, &s->min_p, st) ||
         !read_float(in, "presence_penalty", -2, 2, &s->presence_penalty, st) ||
         !read_float(in, "frequency_penalty", -2, 2, &s->frequency_penalty, st) ||
         !read_float(in, "repeat_penalty", 0.1, 10, &s->repeat_penalty, st) ||
-        !json_get_int(in, "repeat_last_n", JSON_OPTIONAL, 0, 2048, &last, st) ||
-        !json_get_int(in, "top_k", JSON_OPTIONAL, 0, INFER_TOP_K_MAX, &top_k, st))
+        !json_get_int(in, "repeat_last_n", JSON_OPTIONAL, -1, 1000000, &last, st) ||
+        !json_get_int(in, "top_k", JSON_OPTIONAL, -1, INFER_TOP_K_MAX, &top_k, st))
         return false;
-    s->top_k = (int32_t)top_k;
-    s->repeat_last = (int32_t)last;
+    s->top_k = top_k > 0 ? (int32_t)top_k : 0;
+    s->repeat_last = last < 0 || last > REPEAT_LAST_MAX ? REPEAT_LAST_MAX : (int32_t)last;
     return read_seed(in, out, st) && read_bias(in, arena, out, st);
 }
 
@@ -230,9 +237,9 @@ static bool read_lengths(const struct json_at *in, struct infer_call *out, struc
     if (!json_get_int(in, "max_tokens", JSON_OPTIONAL, 1, INT32_MAX, &old, st) ||
         !json_get_int(in, "max_completion_tokens", JSON_OPTIONAL, 1, INT32_MAX, &count, st))
         return false;
-    if (old != 0 && count != 0 && old != count)
-        return json_fail(in, "max_tokens", st, "and max_completion_tokens must not differ");
-    out->output_max = (uint32_t)(count != 0 ? count : old);
+    /* max_tokens is the old name: of two that differ the smaller counts, as in src/relay. */
+    bool both = old != 0 && count != 0;
+    out->output_max = (uint32_t)(both ? (old < count ? old : count) : old + count);
     return true;
 }
 

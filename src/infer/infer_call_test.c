@@ -86,6 +86,24 @@ static void messages(void **state)
     }
 }
 
+static void limits_of_two_names(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena *arena = arena_open(64 * MIB);
+    struct infer_call call;
+    struct status st = {0};
+    assert_true(
+        read_call(arena, HEAD ",\"max_tokens\":7,\"max_completion_tokens\":2}", &call, &st));
+    assert_int_equal(call.output_max, 2);
+    assert_true(
+        read_call(arena, HEAD ",\"max_tokens\":2,\"max_completion_tokens\":7}", &call, &st));
+    assert_int_equal(call.output_max, 2);
+    assert_true(read_call(arena, HEAD ",\"top_k\":-1,\"repeat_last_n\":-1}", &call, &st));
+    assert_int_equal(call.sampling.top_k, 0);
+    assert_int_equal(call.sampling.repeat_last, 2048);
+    assert_int_equal(call.output_max, 0);
+}
+
 /* The many refusals by field stand in tests/infer; here those that are decided between fields. */
 static void refused(void **state)
 {
@@ -93,7 +111,6 @@ static void refused(void **state)
     static const struct {
         const char *more, *field;
     } cases[] = {
-        {",\"max_tokens\":1,\"max_completion_tokens\":2}", "max_tokens"},
         {",\"stream_options\":{}}", "stream_options"},
         {",\"stream\":true,\"stream_options\":{\"x\":1}}", "stream_options.x"},
         {",\"logit_bias\":{\"9999999999\":1}}", "logit_bias"},
@@ -123,8 +140,9 @@ static void the_guard(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(everything), cmocka_unit_test(defaults),
-                                       cmocka_unit_test(messages), cmocka_unit_test(refused),
-                                       cmocka_unit_test(the_guard)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything), cmocka_unit_test(defaults),
+        cmocka_unit_test(messages),   cmocka_unit_test(limits_of_two_names),
+        cmocka_unit_test(refused),    cmocka_unit_test(the_guard)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

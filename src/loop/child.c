@@ -154,12 +154,12 @@ static bool descriptors_place(const struct child_options *options, int *report_f
         if (moved[count] < 0)
             return false;
     }
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || (null != 0 && dup2(null, 0) < 0))
         return false;
     if (null == 0 && fcntl(0, F_SETFD, 0) != 0)
         return false;
-    if (options->quiet && dup2(2, 1) < 0)
+    if (options->quiet && dup2(0, 1) < 0)
         return false;
     for (int i = 0; i < count; i++)
         if (dup2(moved[i], 3 + i) < 0) /* a copy without close-on-exec */

@@ -11,7 +11,7 @@ struct child_options {
     const char *const *argv;        /* ends with NULL; argv[0] is the path of the program */
     const char *const *environment; /* ends with NULL; NULL: ours */
     int inherit[4];                 /* descriptors that the child gets as 3, 4, ..; end with -1 */
-    bool quiet; /* its stdout goes where our stderr goes: what we print there is for scripts */
+    bool quiet; /* its stdout is /dev/null: ours is for scripts, and our stderr for log lines */
 };
 /* The child's stdout and stderr are ours, stdin is /dev/null, all other descriptors are closed,
  * signals have their default. It gets SIGTERM when we die, however we die (and when the thread that

@@ -21,9 +21,9 @@ def post(infer, body, **more):
 
 BAD = [
     ("temperature", -0.1), ("temperature", 2.1), ("temperature", "hot"), ("temperature", [1]), ("top_p", 1.5),
-    ("min_p", -1), ("top_k", -1), ("top_k", 1.5), ("top_k", 2**31), ("presence_penalty", 3),
-    ("frequency_penalty", -3), ("repeat_penalty", 0), ("repeat_last_n", 10**6), ("max_tokens", 0), ("max_tokens", -1),
-    ("max_tokens", 2**31), ("max_tokens", 2**53 + 1), ("max_completion_tokens", 1.5), ("max_completion_tokens", 7),
+    ("min_p", -1), ("top_k", -2), ("top_k", 1.5), ("top_k", 2**31), ("presence_penalty", 3),
+    ("frequency_penalty", -3), ("repeat_penalty", 0), ("repeat_last_n", 10**7), ("max_tokens", 0), ("max_tokens", -1),
+    ("max_tokens", 2**31), ("max_tokens", 2**53 + 1), ("max_completion_tokens", 1.5),
     ("n", 0), ("n", 9), ("n", "1"), ("seed", 1.5), ("seed", "x"), ("stop", ""), ("stop", ["a"] * 5), ("stop", [""]),
     ("stop", 1), ("stop", "x" * 300), ("logit_bias", [1]), ("logit_bias", {"x": 1}), ("logit_bias", {"-1": 1}),
     ("logit_bias", {"1": 101}), ("logit_bias", {str(i): 1 for i in range(301)}), ("stream", "yes"),

@@ -1,0 +1,29 @@
+"""A field means the same to weir, for a local model, as to weir-infer behind it."""
+
+import pytest
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize("more, status, said", [
+    ({"modalities": ["text"]}, 200, ""), ({"modalities": ["text", "audio"]}, 400, "modalities"),
+    ({"max_tokens": 9, "max_completion_tokens": 2}, 200, ""), ({"max_tokens": 2, "max_completion_tokens": 9}, 200, ""),
+    ({"top_k": -1}, 200, ""), ({"top_k": -2}, 400, "top_k"), ({"n": 8}, 200, ""), ({"n": 9}, 400, "between 1 and 8"),
+    ({"stop": ["a", "b", "c", "d"]}, 200, ""), ({"stop": ["a", "b", "c", "d", "e"]}, 400, "stop"),
+    ({"repeat_last_n": -1}, 200, ""), ({"repeat_penalty": 0}, 400, "repeat_penalty"), ({"functions": []}, 200, ""),
+    ({"functions": [{"name": "f"}]}, 400, "functions"), ({"function_call": "none"}, 200, ""),
+    ({"tool_choice": "auto"}, 200, ""), ({"tool_choice": "required"}, 400, "tool_choice"), ({"tools": []}, 200, ""),
+    ({"response_format": {"type": "text"}}, 200, ""), ({"audio": {"voice": "x"}}, 400, "audio"),
+    ({"web_search_options": {}}, 400, "web_search_options"), ({"no_such_field": 1}, 400, "no_such_field"),
+], ids=repr)
+def test_both(http, infer, more, status, said):
+    body = {"model": "smol", "messages": MESSAGES, "max_tokens": 2, "ignore_eos": True, **more}
+    with infer.http() as direct:
+        answers = [http.post("/v1/chat/completions", json=body), direct.post("/v1/chat/completions", json=body)]
+    for answer in answers:
+        assert answer.status_code == status, answer.text
+        if status == 200 and "stop" not in more and "n" not in more:
+            assert answer.json()["usage"]["completion_tokens"] == 2
+        elif status != 200:
+            error = answer.json()["error"]
+            assert said in error["message"] and error["param"].split("[")[0] in more, answer.text
