@@ -7,16 +7,6 @@ import pytest
 from harness import server
 from harness.fault_upstream import FaultUpstream
 
-CONFIG = """
-[upstream fault]
-url = {url}
-key = upstream-secret
-
-[model fault]
-upstream = fault
-"""
-
-
 @pytest.fixture(scope="session")
 def upstream():
     upstream = FaultUpstream()
@@ -27,7 +17,7 @@ def upstream():
 @pytest.fixture(scope="session")
 def weir(tmp_path_factory, upstream):
     assert server.MODEL, "WEIR_MODEL names the GGUF file to test with"
-    config = CONFIG.format(url=upstream.url) + f"[model smol]\npath = {server.MODEL}\n"
+    config = server.fault_and(f"[model smol]\npath = {server.MODEL}\n", upstream)
     weir = server.Server(tmp_path_factory.mktemp("weir"), "up", config)
     weir.setup()
     yield weir
@@ -46,7 +36,7 @@ def start(tmp_path_factory, upstream):
 
     def start(command="serve", config=None, folder=None, setup=True, **more):
         folder = folder or tmp_path_factory.mktemp("weir")
-        config = CONFIG.format(url=upstream.url) if config is None else config
+        config = server.fault_and("", upstream) if config is None else config
         one = server.Server(folder, command, config, **more)
         servers.append(one)
         if setup and more.get("wait", True):
@@ -57,6 +47,7 @@ def start(tmp_path_factory, upstream):
     for one in servers:
         if one.process.poll() is None:
             one.stop()
+        one.check_stderr()
 
 
 @pytest.fixture

@@ -1,86 +1,143 @@
-"""Clients that hang up at any byte leave nothing behind: no fiber, descriptor, upstream call,
-sequence or memory. 10,000 of them in the long run."""
+"""Clients that hang up at any byte leave nothing behind: no fiber, descriptor, call, sequence or
+memory. 10,000 of them in the long run. harness/census.py says how that is counted."""
 
 import json
-import random
-import threading
+import ssl
 
 import pytest
 
 from harness import raw
-from harness.server import LONG, chat_body, eventually, fault
+from harness.certificates import Certificate
+from harness.census import leaves_nothing, settings
+from harness.server import LONG, MODEL, chat_body, fault, fault_and
 
 COUNT = 10_000 if LONG else 1_000
-THREADS = 8
+pytestmark = pytest.mark.short
 
 
-def request(key, model, stream, order):
-    body = json.dumps(chat_body(order, model, stream=stream, **({"max_tokens": 40} if model == "smol" else {}))).encode()
-    return (b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + key.encode() +
-            b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+def request(key, body, method="POST", path="/v1/chat/completions", more=b""):
+    return (f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n".encode() + more +
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 
-def one(weir, key, pick):
-    """Sends and reads a random part, and leaves in a random way."""
-    model = "smol" if pick.random() < 0.1 else "fault"
-    stream = pick.random() < 0.7
+def completion(key, pick, local=0.1, **more):
+    model = "smol" if pick.random() < local else "fault"
     order = "hi" if model == "smol" else fault(words=pick.randrange(30), interval_ms=pick.choice([0, 0, 1, 5]))
-    data = request(key, model, stream, order)
-    sent = len(data) if pick.random() < 0.7 else pick.randrange(len(data))
-    with raw.Connection(weir.address) as c:
-        c.send(data[:sent])
-        if sent == len(data) and pick.random() < 0.8:
-            wanted = pick.randrange(3000)
-            c.socket.settimeout(pick.choice([0.01, 0.2, 2]))
-            try:
-                while len(c.buffer) < wanted and c.fill():
-                    pass
-            except TimeoutError:
+    if model == "smol":
+        more["max_tokens"] = 40
+    return request(key, json.dumps(chat_body(order, model, stream=pick.random() < 0.7, **more)).encode())
+
+
+def pipelined(key, pick, local):
+    get = request(key, b"", "GET", pick.choice(["/v1/models", "/healthz", "/v1/nobody"]))
+    return get * pick.randrange(1, 4) + completion(key, pick, local) + get * pick.randrange(3)
+
+
+def upload(key, pick):
+    """A body that is large enough for a thread to read it, in one piece, in chunks, or waited for."""
+    body = json.dumps(chat_body("x" * pick.randrange(200_000))).encode()
+    whole = request(key, body, more=pick.choice([b"", b"Expect: 100-continue\r\n"]))
+    if pick.random() < 0.6:
+        return whole
+    head = whole[: whole.index(b"Content-Length")] + b"Transfer-Encoding: chunked\r\n\r\n"
+    size = pick.randrange(1, 50_000)
+    return head + b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in (body[i : i + size] for i in range(0, len(body), size)))
+
+
+def leave(connection, data, pick, whole=0.7):
+    """Sends and reads a random part, and leaves in a random way."""
+    sent = len(data) if pick.random() < whole else pick.randrange(len(data))
+    connection.send(data[:sent])
+    if sent == len(data) and pick.random() < 0.8:
+        wanted = pick.randrange(3000)
+        connection.socket.settimeout(pick.choice([0.01, 0.05, 0.5]))
+        try:
+            while len(connection.buffer) < wanted and connection.fill():
                 pass
-        if pick.random() < 0.5:
-            c.reset()
+        except TimeoutError:
+            pass
+    if pick.random() < 0.5:
+        connection.reset()
 
 
-@pytest.mark.short
-def test_random_disconnects(weir, key, upstream):
-    def settled():
-        return upstream.answering == 0 and weir.metric("weir_http_connections_open") <= 2
+def of_v1(weir, key, local=0.1, tls=None):
+    def one(pick):
+        kind = pick.random()
+        data = completion(key, pick, local) if kind < 0.7 else pipelined(key, pick, local) if kind < 0.85 else upload(key, pick)
+        with raw.Connection(weir.address, tls=tls) as connection:
+            leave(connection, data, pick)
+    return one
 
-    def counts():
-        return {"fibers": weir.metric("weir_fibers"), "descriptors": weir.descriptors(),
-                "descriptors of the model": weir.descriptors(weir.infer_pids()[0])}
 
-    def batch(count, seed):
-        threads = []
-        for t in range(THREADS):
-            pick = random.Random(seed * 1000 + t)
-            threads.append(threading.Thread(target=lambda pick=pick: [one(weir, key, pick) for _ in range(count // THREADS)]))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        eventually(settled, 60)
-
-    batch(COUNT // 5, 1)  # caches, pools and the allocator find their size
-    before, memory = counts(), weir.resident_kib()
-    pids = weir.infer_pids()
-    batch(COUNT, 2)
-
-    def as_before():
-        now = counts()
-        # What waits in a pool (idle connections to upstreams) may differ by a few.
-        return all(now[k] <= before[k] + (8 if k != "fibers" else 8) for k in before) and now
-    assert eventually(as_before, 60)
-    assert weir.infer_pids() == pids, "the model was not started again"
-    assert weir.resident_kib() - memory < 24_576 + COUNT // 10 * 4
+def test_random_disconnects(start, upstream):
+    weir = start("up", fault_and(f"[model smol]\npath = {MODEL}\n", upstream), **settings())
+    key = weir.key()
+    leaves_nothing(weir, upstream, of_v1(weir, key), COUNT)
     with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:
         assert http.post("/v1/chat/completions", json=chat_body(fault(words=1))).status_code == 200
-        # No sequence is held: the model serves as many at once as at first.
-        answers = []
-        threads = [threading.Thread(target=lambda: answers.append(http.post(
-            "/v1/chat/completions", json=chat_body("hi", "smol", max_tokens=4)).status_code)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert answers == [200] * 4
+        assert http.post("/v1/chat/completions", json=chat_body("hi", "smol", max_tokens=4)).status_code == 200
+    assert weir.stop() == 0
+
+
+def test_random_disconnects_of_the_chat(start, upstream):
+    """A run goes on without its follower, and ends; its events are followed, cut, followed again."""
+    weir = start(WEIR_RUNS_MAX=1000, WEIR_THREADS_MAX=100_000, **settings())
+    with weir.signed_in() as browser:
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+    def api(method, path, body=b""):
+        return (f"{method} /api{path} HTTP/1.1\r\nHost: {weir.url.removeprefix('http://')}\r\nCookie: {cookie}\r\n"
+                f"Origin: {weir.url}\r\nSec-Fetch-Site: same-origin\r\n").encode() + (
+                    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    def one(pick):
+        with raw.Connection(weir.address) as c:
+            c.send(api("POST", "/threads", b"{}"))
+            answer = c.answer()
+            assert answer.status == 201, answer
+            thread = json.loads(answer.body)["id"]
+        order = fault(words=pick.randrange(60), interval_ms=pick.choice([0, 0, 2, 10]))
+        start_run = api("POST", f"/threads/{thread}/runs",
+                        json.dumps({"parent_id": None, "model": "fault", "content": order}).encode())
+        with raw.Connection(weir.address) as c:
+            if pick.random() < 0.3:
+                leave(c, start_run, pick)
+            else:
+                c.send(start_run)
+                answer = c.answer()
+                assert answer.status == 201, answer
+                run = json.loads(answer.body)["run_id"]
+                if pick.random() < 0.2:
+                    c.send(api("POST", f"/runs/{run}/stop"))
+                for after in range(pick.randrange(3)):
+                    with raw.Connection(weir.address) as follower:
+                        leave(follower, api("GET", f"/runs/{run}/events?after={after}"), pick, whole=0.9)
+        with raw.Connection(weir.address) as c:
+            c.send(api("DELETE", f"/threads/{thread}"))
+            answer = c.answer()
+            assert answer.status == 204, answer
+
+    leaves_nothing(weir, upstream, one, COUNT)
+    assert weir.stop() == 0
+
+
+def test_random_disconnects_over_tls(start, upstream, tmp_path):
+    own = Certificate(tmp_path, "localhost", host="localhost")
+    weir = start(WEIR_TLS_CERTIFICATE=own.pem, WEIR_TLS_KEY=own.key, **settings())
+    tls = ssl.create_default_context(cafile=own.pem)
+    tls.check_hostname = False
+    of_streams = of_v1(weir, weir.key(), local=0, tls=tls)
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.wrap_bio(there, back).do_handshake()
+    hello = back.read()
+
+    def one(pick):
+        if pick.random() < 0.7:
+            of_streams(pick)
+        else:  # within the handshake
+            with raw.Connection(weir.address) as c:
+                leave(c, pick.choice([hello, hello + b"\x14\x03\x03\0\1\1", b"GET / HTTP/1.1\r\n\r\n"]), pick)
+
+    leaves_nothing(weir, upstream, one, COUNT)
+    assert weir.stop() == 0

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 import struct
 
 
@@ -14,8 +15,11 @@ class Answer:
 
 
 class Connection:
-    def __init__(self, address, timeout=20):
+    def __init__(self, address, timeout=20, tls=None):
+        """`tls` is an ssl.SSLContext that does not ask for the name."""
         self.socket = socket.create_connection(address, timeout)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket)
         self.buffer = b""
         self.closed = False  # by the other side
 
@@ -29,7 +33,7 @@ class Connection:
         """Sends what it can: a server may answer and close before it has read all."""
         try:
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             pass
 
     def reset(self):
@@ -42,7 +46,7 @@ class Connection:
             self.socket.settimeout(timeout)
         try:
             data = self.socket.recv(65536)
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLEOFError):
             data = b""
         if not data:
             self.closed = True

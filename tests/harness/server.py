@@ -1,6 +1,7 @@
 """A running `weir up` or `weir serve` with a data folder of its own."""
 
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -107,7 +108,7 @@ class Server:
 
     @property
     def address(self):
-        host, port = self.url.removeprefix("http://").rsplit(":", 1)
+        host, port = self.url.split("//")[1].rsplit(":", 1)
         return host, int(port)
 
     def stderr(self):
@@ -145,17 +146,22 @@ class Server:
 
     def metrics(self):
         """{name{labels}: value} of /metrics."""
-        text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30).text
-        values = {}
-        for line in text.splitlines():
-            if line and not line.startswith("#"):
-                name, value = line.rsplit(" ", 1)
-                values[name] = float(value)
-        return values
+        return page_of(http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=30), {})
 
     def metric(self, prefix):
         """The sum over all series whose name or name and labels begin with `prefix`."""
         return sum(v for k, v in self.metrics().items() if k == prefix or k.startswith(prefix + "{"))
+
+    def infer_metrics(self):
+        """The same of the model that `weir up` runs, by its short names; over its socket, with the
+        token that only its owner can read."""
+        (socket_path,) = (self.data / "run").glob("*.sock")
+        token = socket_path.with_suffix(".token").read_text().strip()
+        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(socket_path))
+        page = page_of(connection, {"Authorization": f"Bearer {token}"})
+        return {name.removeprefix("weir_infer_"): value for name, value in page.items()}
 
     def descriptors(self, pid=None):
         return len(os.listdir(f"/proc/{pid or self.process.pid}/fd"))
@@ -189,9 +195,13 @@ class Server:
                 self.kill()
                 raise AssertionError(f"SIGTERM did not end it: {self.stderr()[-4000:]}") from None
         self._close()
+        self.check_stderr()
+        return self.process.returncode
+
+    def check_stderr(self):
+        """No sanitizer has said a word, of weir or of its models."""
         complaint = SANITIZER.search(self.stderr())
         assert complaint is None, self.stderr()[complaint.start() :][:4000]
-        return self.process.returncode
 
     def kill(self):
         if self.process.poll() is None:
@@ -203,6 +213,19 @@ class Server:
         self._reader.join(10)
         self.process.stdout.close()
         self.log.close()
+
+
+def page_of(connection, headers):
+    """{name{labels}: value} of /metrics. Not by httpx, which reads all certificates each time."""
+    try:
+        connection.request("GET", "/metrics", headers=headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    finally:
+        connection.close()
+    assert answer.status == 200, text
+    rows = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: float(value) for name, value in rows}
 
 
 def eventually(what, seconds=20, interval=0.05):
@@ -224,3 +247,8 @@ def chat_body(content="hi", model="fault", **more):
 def fault(**what):
     """The message by which a test tells the fault upstream what to do."""
     return json.dumps(what)
+
+
+def fault_and(more, upstream):
+    """A configuration with the fault upstream as model `fault`, and what `more` says."""
+    return f"[upstream fault]\nurl = {upstream.url}\nkey = upstream-secret\n\n[model fault]\nupstream = fault\n\n{more}"
