@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 from harness import raw
-from harness.certificates import Certificate
+from harness.certificates import Authority
 from harness.census import leaves_nothing, settings
 from harness.server import LONG, MODEL, chat_body, fault, fault_and
 
@@ -122,9 +122,10 @@ def test_random_disconnects_of_the_chat(start, upstream):
 
 
 def test_random_disconnects_over_tls(start, upstream, tmp_path):
-    own = Certificate(tmp_path, "localhost", host="localhost")
-    weir = start(WEIR_TLS_CERTIFICATE=own.pem, WEIR_TLS_KEY=own.key, **settings())
-    tls = ssl.create_default_context(cafile=own.pem)
+    ca = Authority(tmp_path)
+    certificate, private = ca.sign("weir")
+    weir = start(WEIR_TLS_CERTIFICATE=certificate, WEIR_TLS_KEY=private, **settings())
+    tls = ssl.create_default_context(cafile=ca.pem)
     tls.check_hostname = False
     of_streams = of_v1(weir, weir.key(), local=0, tls=tls)
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()

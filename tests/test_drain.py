@@ -61,16 +61,31 @@ def test_a_running_stream_is_finished(start):
     assert time.monotonic() - found["at"] < 5
 
 
-def test_a_stream_over_the_limit_is_ended(start):
+def test_a_stream_over_the_limit_ends_with_an_error(start):
     weir = start(WEIR_DRAIN_MAX="1s")
     thread, found = begin(weir, weir.key(), fault(words=10_000, interval_ms=50))
     began = time.monotonic()
     assert weir.stop() == 0
     assert 0.9 < time.monotonic() - began < 10
     thread.join(10)
-    assert found["status"] == 200
-    if found.get("whole"):
-        assert "error" in found["text"].split("data: ")[-1] or "error" in found["text"].split("data: ")[-2]
+    assert found["status"] == 200 and found.get("whole"), found
+    events = found["text"].rstrip("\n").split("\n\n")
+    assert all("delta" in event for event in events[:-1])
+    error = json.loads(events[-1].removeprefix("data: "))["error"]
+    assert error["type"] == "server_error" and "stopped" in error["message"], error
+
+
+def test_a_client_that_does_not_read_cannot_hold_the_drain(start):
+    weir = start(WEIR_DRAIN_MAX="1s")
+    body = json.dumps(chat_body(fault(words=1_000_000), stream=True)).encode()
+    with raw.Connection(weir.address) as c:
+        c.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + weir.key().encode() +
+               b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        c.until(b"delta")
+        time.sleep(1)  # all buffers are full now
+        began = time.monotonic()
+        assert weir.stop() == 0
+        assert time.monotonic() - began < 5
 
 
 def test_twice_is_at_once(start):
@@ -109,9 +124,25 @@ def test_a_chat_run_is_finished_or_ends_clearly(start):
     weir = start(WEIR_DRAIN_MAX="2s")
     with weir.signed_in() as browser:
         thread = browser.post("/api/threads", json={}).json()["id"]
-        browser.post(f"/api/threads/{thread}/runs", json={"parent_id": None, "model": "fault", "content": fault(words=10_000, interval_ms=20)})
+        answer = browser.post(f"/api/threads/{thread}/runs", json={
+            "parent_id": None, "model": "fault", "content": fault(words=10_000, interval_ms=20)})
+        run = answer.json()["run_id"]
         eventually(lambda: browser.get(f"/api/threads/{thread}").json()["messages"][-1]["content"])
-    assert weir.stop() == 0
+        events, found = [], []
+
+        def follow():
+            with browser.stream("GET", f"/api/runs/{run}/events") as answer:
+                for line in answer.iter_lines():
+                    events.append(line)
+            found.append("whole")
+        follower = threading.Thread(target=follow)
+        follower.start()
+        eventually(lambda: len(events) > 20)
+        assert weir.stop() == 0
+        follower.join(10)
+    assert found == ["whole"]
+    event, _, data = [line for line in events if line][-3:]
+    assert event == "event: error" and "stopped" in json.loads(data.removeprefix("data: "))["detail"]
     again = start(folder=weir.folder, setup=False)
     with again.signed_in() as browser:
         message = browser.get(f"/api/threads/{thread}").json()["messages"][-1]
@@ -130,7 +161,7 @@ def test_another_signal_changes_nothing(start):
     weir = start(setup=False)
     weir.process.send_signal(signal.SIGUSR1)
     weir.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "reading certificates again" in weir.stderr())
+    eventually(lambda: "reading certificates and key rings again" in weir.stderr())
     with weir.http() as http:
         assert http.get("/healthz").status_code == 200
     assert weir.stop(10) == 0

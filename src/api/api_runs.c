@@ -6,18 +6,23 @@
 #include "arena.h"
 #include "chat_run.h"
 #include "clock.h"
+#include "fiber.h"
 #include "http_sse.h"
 
-enum { HEARTBEAT_MS = 10000 };
+enum {
+    HEARTBEAT_MS = 10000,
+    LAST_EVENT_MS = 1000, /* from the end of a drain's time to the event by which a run ends */
+};
 static const int64_t after_max = INT64_C(9007199254740991); /* 2^53 - 1 */
 
 static bool read_after(struct http_request *req, int64_t *after, struct status *st);
+static bool follow_on(struct chat_follow *follow, struct http_reply *reply, int64_t until_us,
+                      struct status *st);
 static bool send_event(struct http_reply *reply, const struct chat_event *event, struct status *st);
 
 bool api_runs_events(struct http_request *req, struct http_reply *reply, struct status *st)
 {
     AUTO(chat_follow) struct chat_follow *follow = NULL;
-    struct chat_event event;
     int64_t after;
     bool ended;
     if (!read_after(req, &after, st) ||
@@ -29,16 +34,15 @@ bool api_runs_events(struct http_request *req, struct http_reply *reply, struct 
     api_request_unbound();
     if (!http_sse_start(reply, st))
         return false;
-    for (;;) {
-        if (chat_follow_next(follow, clock_deadline_ms(HEARTBEAT_MS), &event, st)) { /* waits */
-            if (!send_event(reply, &event, st))
-                return false;
-            if (event.kind == CHAT_EVENT_DONE || event.kind == CHAT_EVENT_ERROR)
-                return http_reply_end(reply, st);
-        } else if (st->code != STATUS_TIMEOUT || !http_sse_comment(reply, TEXT("hb"), st)) {
-            return false; /* cut: the client comes back with its last id */
-        }
-    }
+    if (follow_on(follow, reply, CLOCK_NEVER, st))
+        return true;
+    if (st->code != STATUS_CANCELLED || http_request_gone(req))
+        return false; /* cut: the client comes back with its last id */
+    /* A drain has run out of time, and ends the run as well: that is still told. */
+    fiber_shield();
+    bool told = follow_on(follow, reply, clock_deadline_ms(LAST_EVENT_MS), st);
+    fiber_unshield();
+    return told;
 }
 
 bool api_runs_stop(struct http_request *req, struct http_reply *reply, struct status *st)
@@ -58,6 +62,25 @@ static bool read_after(struct http_request *req, int64_t *after, struct status *
         return api_fail(req, st, API_PROBLEM_INVALID_INPUT, "after",
                         "after must be the number of an event");
     return true;
+}
+
+/* Passes events on until the run's last one. Fails: also STATUS_TIMEOUT at `until_us`. */
+static bool follow_on(struct chat_follow *follow, struct http_reply *reply, int64_t until_us,
+                      struct status *st)
+{
+    struct chat_event event;
+    for (;;) {
+        int64_t beat_us = clock_deadline_ms(HEARTBEAT_MS);
+        if (chat_follow_next(follow, beat_us < until_us ? beat_us : until_us, &event, st)) {
+            if (!send_event(reply, &event, st)) /* both wait */
+                return false;
+            if (event.kind == CHAT_EVENT_DONE || event.kind == CHAT_EVENT_ERROR)
+                return http_reply_end(reply, st);
+        } else if (st->code != STATUS_TIMEOUT || clock_mono_us() >= until_us ||
+                   !http_sse_comment(reply, TEXT("hb"), st)) {
+            return false;
+        }
+    }
 }
 
 static bool send_event(struct http_reply *reply, const struct chat_event *event, struct status *st)

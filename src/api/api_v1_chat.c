@@ -134,11 +134,15 @@ static bool answer_stream(struct http_request *req, struct http_reply *reply,
 static bool end_broken(struct http_request *req, struct http_reply *reply, struct text last,
                        const struct status *why, struct status *st)
 {
-    if (why->code == STATUS_CANCELLED || why->code == STATUS_LIMIT) {
+    struct status told = *why;
+    if (http_request_gone(req)) {
         *st = *why;
         return false;
     }
-    struct text json = api_error_v1_json(req->arena, why, NULL);
+    if (why->code == STATUS_CANCELLED)
+        (void)status_fail(&told, STATUS_UNAVAILABLE,
+                          "the server was stopped while it wrote this answer");
+    struct text json = api_error_v1_json(req->arena, &told, NULL);
     struct text event =
         arena_format(req->arena, "%.*sdata: %.*s\n\n", TEXT_ARG(last), TEXT_ARG(json));
     return http_reply_end_with(reply, event, st);

@@ -277,9 +277,9 @@ static void begin(struct http_reply *reply, int http_status)
     reply->no_body = reply->conn->req.is_head || http_status == 204 || http_status == 304;
 }
 
-/* A whole reply may be the last word of a request that a drain has cancelled, or whose arena is
- * over its limit: neither shall keep the client from hearing why. True when the fiber was shielded.
- */
+/* A whole reply, and the last piece of one, may be the last word of a request that a drain has
+ * cancelled, or whose arena is over its limit: neither shall keep the client from hearing why. True
+ * when the fiber was shielded. */
 static bool may_still_speak(struct http_reply *reply)
 {
     struct http_conn *conn = reply->conn;
@@ -389,7 +389,11 @@ static bool write_last(struct http_reply *reply, struct text piece, bool last, s
                                                        : TEXT("0\r\n\r\n"));
         reply->bytes += piece.len;
     }
-    if (count > 0 && !send_pieces(reply, pieces, count, st))
+    bool stopping = last && may_still_speak(reply);
+    bool sent = count == 0 || send_pieces(reply, pieces, count, st);
+    if (stopping)
+        fiber_unshield();
+    if (!sent)
         return false;
     if (last && reply->sized && reply->left > 0 && !reply->no_body) {
         reply->failed = true; /* the connection is cut: a short body must not look whole */

@@ -41,7 +41,9 @@ MUST_CHECK bool http_reply_write(struct http_reply *reply, struct text piece, st
 /* Ends the body. A reply that was started and not ended when the handler returns is cut: the client
  * sees a broken body, never a short one that looks whole. Waits. */
 MUST_CHECK bool http_reply_end(struct http_reply *reply, struct status *st);
-/* Ends the body with a last piece, in one write. Waits. */
+/* Ends the body with a last piece, in one write. Waits. Like http_reply_send it still speaks for a
+ * request that a drain has cancelled, or whose arena is over its limit: for a second at most, and
+ * the connection is closed behind it. */
 MUST_CHECK bool http_reply_end_with(struct http_reply *reply, struct text piece, struct status *st);
 
 bool http_reply_started(const struct http_reply *reply);   /* send or start was called */

@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "http_url.h"
+#include "net.h"
 
 enum {
     BODY_FIRST_BYTES = 64 * 1024, /* more is not allocated on the word of a Content-Length alone */
@@ -35,6 +36,11 @@ static void body_memory_room(struct body_memory *memory, size_t more, size_t siz
 struct text http_request_header(const struct http_request *req, struct text name)
 {
     return http_header_get(req->headers, name);
+}
+
+bool http_request_gone(const struct http_request *req)
+{
+    return net_hung_up(req->conn->stream.net);
 }
 
 bool http_request_query(const struct http_request *req, struct text name, struct text *out,

@@ -43,6 +43,8 @@ struct http_request {
 };
 
 struct text http_request_header(const struct http_request *req, struct text name);
+/* Whether the client has hung up: where a wait was cancelled, this tells it from a drain. */
+bool http_request_gone(const struct http_request *req);
 /* As http_url_query. */
 MUST_CHECK bool http_request_query(const struct http_request *req, struct text name,
                                    struct text *out, struct status *st);

@@ -211,8 +211,11 @@ static bool answer_stream(struct completion *c, struct status *st)
         return false;
     if (stream_on(c, st))
         return http_reply_end_with(c->reply, TEXT("data: [DONE]\n\n"), st);
-    if (fiber_cancelled() || http_reply_ended(c->reply))
+    if (http_request_gone(c->req) || http_reply_ended(c->reply))
         return false;
+    if (st->code == STATUS_CANCELLED)
+        (void)status_fail(st, STATUS_UNAVAILABLE,
+                          "the server was stopped while it wrote this answer");
     /* Too late for a status: the stream says why it ends, and is not [DONE]. */
     struct text_buf buf = text_buf_in(c->req->arena, 8 * KIB);
     struct status told = {0};

@@ -141,24 +141,28 @@ class FaultUpstream:
         if order.do == "error":
             error = {"error": {"message": "the upstream says no", "type": "fault", "param": None, "code": "fault_code"}}
             return await self._send(reader, writer, order, json.dumps(error).encode(), "application/json")
-        words = [f"w{i} " for i in range(order.words)]
-        usage = {"prompt_tokens": 3, "completion_tokens": len(words), "total_tokens": 3 + len(words)}
+        usage = {"prompt_tokens": 3, "completion_tokens": order.words, "total_tokens": 3 + order.words}
         common = {"id": "chatcmpl-fault", "created": 1700000000, "model": request["model"]}
         if not request.get("stream"):
             answer = {**common, "object": "chat.completion", "usage": usage, "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": "".join(words)}, "finish_reason": "stop"}]}
+                {"index": 0, "message": {"role": "assistant", "content": "".join(f"w{i} " for i in range(order.words))}, "finish_reason": "stop"}]}
             body = json.dumps(answer).encode()
             size = -(-len(body) // max(order.words, 1)) if order.interval_ms else len(body)
             pieces = [body[i : i + size] for i in range(0, len(body), size)]
             return await self._send(reader, writer, order, pieces, "application/json")
         common["object"] = "chat.completion.chunk"
-        pieces = [self._chunk(common, {"role": "assistant", "content": ""})]
-        pieces += [self._chunk(common, {"content": word}) for word in words]
-        pieces.append(self._chunk(common, {}, "stop"))
-        if order.usage and (request.get("stream_options") or {}).get("include_usage"):
-            pieces.append(self._event({**common, "choices": [], "usage": usage}))
-        pieces.append(b"data: [DONE]\n\n")
+        pieces = self._stream(order, common, usage if (request.get("stream_options") or {}).get("include_usage") else None)
         return await self._send(reader, writer, order, pieces, "text/event-stream")
+
+    def _stream(self, order, common, usage):
+        """One after the other: there may be millions."""
+        yield self._chunk(common, {"role": "assistant", "content": ""})
+        for i in range(order.words):
+            yield self._chunk(common, {"content": f"w{i} "})
+        yield self._chunk(common, {}, "stop")
+        if order.usage and usage:
+            yield self._event({**common, "choices": [], "usage": usage})
+        yield b"data: [DONE]\n\n"
 
     def _chunk(self, common, delta, finish=None):
         return self._event({**common, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
@@ -181,6 +185,7 @@ class FaultUpstream:
         if chunked:
             head.append("Transfer-Encoding: chunked")
         elif order.framing == "length":
+            pieces = list(pieces)
             head.append(f"Content-Length: {sum(map(len, pieces))}")
         elif order.framing == "close":
             head.append("Connection: close")
