@@ -260,3 +260,31 @@ def test_open_files_are_raised_to_what_connections_need(start):
     assert soft_files(few.process.pid) == "512"
     assert "open files" in few.stderr() and "needed=1456" in few.stderr(), few.stderr()
     assert few.stop() == 0
+
+
+@pytest.mark.parametrize("length", [80, 95, 110, 470])
+def test_a_long_data_folder(start, tmp_path, length):
+    """The sockets in it have paths longer than the 107 bytes that the kernel takes."""
+    folder = tmp_path
+    while length - len(str(folder / "data")) > 101:
+        folder = folder / ("d" * 100)
+    more = length - len(str(folder / "data")) - 1
+    if more > 0:
+        folder = folder / ("e" * more)
+    folder.mkdir(parents=True, exist_ok=True)
+    weir = start("up", f"[model smol]\npath = {server.MODEL}\ncontext = 256\nparallel = 1\n", folder=folder)
+    assert len(str(weir.data)) >= length - 1
+    with weir.http(headers={"Authorization": f"Bearer {weir.key()}"}) as http:
+        answer = http.post("/v1/chat/completions", json=chat_body(model="smol", max_tokens=2))
+        assert answer.status_code == 200, answer.text
+    doctor = weir.command("doctor", check=False)
+    assert doctor.returncode == 0 and "runs and is ready" in doctor.stdout, doctor.stdout
+    assert weir.stop() == 0
+    assert not (weir.data / "control.sock").exists()
+    weir.command("key", "list")
+    assert not (weir.data / "control.sock").exists()
+
+
+def test_too_long_a_data_folder(tmp_path):
+    doctor = run("doctor", data=tmp_path / ("d" * 250) / ("d" * 250), check=False)
+    assert doctor.returncode == 1 and "WEIR_DATA to one of at most 480 bytes" in doctor.stdout, doctor.stdout

@@ -23,6 +23,10 @@
 
 enum { FREE_BYTES_MIN = 1024 * 1024 * 1024, DAYS_WARN = 14 };
 
+/* "/run/m-0123456789abcdef.sock" stands behind the data folder. */
+enum { SOCKET_PATH_SHORT = 107, SOCKET_FOLDER_SHORT = SOCKET_PATH_SHORT - 30 };
+enum { DATA_FOLDER_MAX = 480 }; /* SQLite takes paths of up to 512 bytes */
+
 struct doctor {
     struct cli *cli;
     bool running; /* a server answers on the control socket */
@@ -36,6 +40,7 @@ static void say(struct doctor *doctor, enum verdict verdict, const char *what, c
 static void check_data_folder(struct doctor *doctor);
 static void check_server(struct doctor *doctor);
 static void check_running_models(struct doctor *doctor, struct cli_session *session);
+static void check_path_length(struct doctor *doctor);
 static void check_disk(struct doctor *doctor);
 static void check_secrets(struct doctor *doctor);
 static void check_database(struct doctor *doctor);
@@ -57,6 +62,7 @@ int cli_doctor(struct cli *cli)
     say(&doctor, VERDICT_OK, "configuration", "read; `weir config` shows it");
     check_data_folder(&doctor);
     check_server(&doctor);
+    check_path_length(&doctor);
     check_disk(&doctor);
     check_secrets(&doctor);
     check_database(&doctor);
@@ -161,6 +167,22 @@ static void check_running_models(struct doctor *doctor, struct cli_session *sess
         else
             say(doctor, VERDICT_OK, "model", "%.*s is %.*s", TEXT_ARG(id), TEXT_ARG(phase));
     }
+}
+
+/* Sockets stand in it, by which commands and local models are reached. */
+static void check_path_length(struct doctor *doctor)
+{
+    struct text folder = config_data_folder(doctor->cli->config);
+    if (folder.len > SOCKET_FOLDER_SHORT && access("/proc/self/fd", X_OK) != 0)
+        say(doctor, VERDICT_FAIL, "sockets",
+            "the path of the data folder is long, and /proc is not there to make do with it: "
+            "mount it, or set WEIR_DATA to a path of at most %d bytes",
+            SOCKET_FOLDER_SHORT);
+    else if (folder.len > DATA_FOLDER_MAX)
+        say(doctor, VERDICT_FAIL, "data folder",
+            "the path of the data folder is too long for a database in it: set WEIR_DATA to one "
+            "of at most %d bytes",
+            DATA_FOLDER_MAX);
 }
 
 static void check_disk(struct doctor *doctor)

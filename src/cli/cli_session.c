@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "api.h"
 #include "arena.h"
@@ -13,6 +11,7 @@
 #include "http_client.h"
 #include "json.h"
 #include "loop.h"
+#include "net.h"
 
 enum { ANSWER_BYTES_MAX = 8 * 1024 * 1024, CALL_MS = 60 * 1000 };
 
@@ -33,7 +32,6 @@ struct call {
     bool good;
 };
 
-static bool somebody_listens(struct text path);
 static bool start_own(struct cli *cli, struct cli_session *session, struct status *st);
 static void call_run(void *call);
 static bool call_make(struct call *call, struct http_client *client, struct status *st);
@@ -44,7 +42,7 @@ bool cli_session_open(struct cli *cli, struct cli_session **out, struct status *
     struct text path = cli_control_path(cli);
     struct cli_session *session = base_alloc(sizeof(*session));
     session->url = arena_format(cli->arena, "unix:%.*s", TEXT_ARG(path));
-    if (!somebody_listens(path) && !start_own(cli, session, st)) {
+    if (!net_unix_answers(path) && !start_own(cli, session, st)) {
         cli_session_close(session);
         return false;
     }
@@ -88,7 +86,7 @@ bool cli_call(struct cli_session *session, struct cli *cli, const char *method, 
 
 bool cli_server_runs(struct cli *cli)
 {
-    return somebody_listens(cli_control_path(cli));
+    return net_unix_answers(cli_control_path(cli));
 }
 
 struct text cli_member(const json_t *object, const char *name)
@@ -97,20 +95,6 @@ struct text cli_member(const json_t *object, const char *name)
     return json_is_string(value)
                ? (struct text){json_string_value(value), json_string_length(value)}
                : TEXT_NONE;
-}
-
-/* A socket's file may be left of a server that was killed. */
-static bool somebody_listens(struct text path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path.len >= sizeof(address.sun_path))
-        return false;
-    memcpy(address.sun_path, path.at, path.len);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool answered = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
-    if (fd >= 0)
-        (void)close(fd);
-    return answered;
 }
 
 static bool start_own(struct cli *cli, struct cli_session *session, struct status *st)

@@ -13,8 +13,11 @@ struct loop;
 struct net_listener;
 struct net_conn;
 
-enum { NET_NAME_BYTES_MAX = 64, NET_UNIX_PATH_BYTES_MAX = 107 };
+enum { NET_NAME_BYTES_MAX = 64, NET_UNIX_PATH_BYTES_MAX = 1023 };
 
+/* The kernel takes 107 bytes of a unix socket's path; a longer one is reached by a handle on its
+ * folder (/proc/self/fd), and only the file's name is bounded then, by NET_UNIX_NAME_BYTES_MAX. */
+enum { NET_UNIX_NAME_BYTES_MAX = 80 };
 /* Where to listen or to connect: "127.0.0.1:8080", "[::1]:8080", "localhost:80", "unix:/run/x". */
 struct net_address {
     bool is_unix;
@@ -46,6 +49,10 @@ uint16_t net_listener_port(const struct net_listener *listener);
 MUST_CHECK bool net_accept(struct net_listener *listener, struct net_conn **out, struct status *st);
 void net_listener_close(struct net_listener *listener); /* wakes the fiber in net_accept */
 AUTO_DEFINE(net_listener, net_listener_close)
+
+/* Whether somebody listens at this path now; a file that a dead process has left is nobody. Does
+ * not wait. */
+bool net_unix_answers(struct text path);
 
 struct net_connect_options {
     int receive_buffer_bytes; /* SO_RCVBUF; 0: 64 KiB */

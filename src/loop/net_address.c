@@ -1,5 +1,7 @@
 #include "net.h"
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -62,12 +64,41 @@ bool net_address_is_loopback(const struct net_address *address)
     return IN6_IS_ADDR_LOOPBACK(&bytes.v6.sin6_addr);
 }
 
+bool net_sockaddr_open(const struct net_address *address, union net_sockaddr *out,
+                       socklen_t *out_len, int *folder_fd, struct status *st)
+{
+    *folder_fd = -1;
+    if (!address->is_unix || address->host.len < sizeof(out->un.sun_path))
+        return net_sockaddr_fill(address, out, out_len, st);
+    struct text path = address->host;
+    size_t slash = path.len;
+    while (slash > 0 && path.at[slash - 1] != '/')
+        slash--;
+    struct text name = text_skip(path, slash);
+    char folder[NET_UNIX_PATH_BYTES_MAX + 1];
+    if (name.len == 0 || name.len > NET_UNIX_NAME_BYTES_MAX ||
+        !cstr_of(text_take(path, slash), folder, sizeof(folder)))
+        return status_fail(st, STATUS_INVALID,
+                           "the name of a unix socket's file has 1 to %d bytes, not %zu: %.*s",
+                           NET_UNIX_NAME_BYTES_MAX, name.len, TEXT_ARG(path));
+    int fd = open(slash == 0 ? "." : folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return status_fail_errno(st, errno, "%s", folder);
+    memset(out, 0, sizeof(*out));
+    out->un.sun_family = AF_UNIX;
+    struct text_out text = text_out_over(out->un.sun_path, sizeof(out->un.sun_path) - 1);
+    text_out_addf(&text, "/proc/self/fd/%d/%.*s", fd, TEXT_ARG(name));
+    *out_len = (socklen_t)sizeof(out->un);
+    *folder_fd = fd;
+    return true;
+}
+
 bool net_sockaddr_fill(const struct net_address *address, union net_sockaddr *out,
                        socklen_t *out_len, struct status *st)
 {
     memset(out, 0, sizeof(*out));
     if (address->is_unix) {
-        WEIR_ASSERT(address->host.len <= NET_UNIX_PATH_BYTES_MAX);
+        WEIR_ASSERT(address->host.len < sizeof(out->un.sun_path));
         out->un.sun_family = AF_UNIX;
         memcpy(out->un.sun_path, address->host.at, address->host.len);
         *out_len = (socklen_t)sizeof(out->un);

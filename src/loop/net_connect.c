@@ -32,6 +32,9 @@ struct addresses {
     size_t count;
 };
 
+static bool connect_unix(struct loop *loop, const struct net_address *address,
+                         const struct net_connect_options *options, int64_t deadline_us,
+                         struct net_conn **out, struct status *st);
 static bool resolve(struct loop *loop, const struct net_address *address, int64_t deadline_us,
                     struct addresses *out, struct status *st);
 static bool lookup_wait(struct lookup *lookup, int64_t deadline_us, struct status *st);
@@ -52,6 +55,8 @@ bool net_connect(struct loop *loop, const struct net_address *address,
     struct addresses found = {.count = 1};
     if (!fiber_check(deadline_us, st))
         return false;
+    if (address->is_unix)
+        return connect_unix(loop, address, options, deadline_us, out, st);
     if (text_equal_nocase(address->host, TEXT("localhost")) ||
         !net_sockaddr_fill(address, &found.at[0], &found.len[0], st)) {
         if (!resolve(loop, address, deadline_us, &found, st))
@@ -77,6 +82,23 @@ bool net_connect(struct loop *loop, const struct net_address *address,
             break;
     }
     return false;
+}
+
+static bool connect_unix(struct loop *loop, const struct net_address *address,
+                         const struct net_connect_options *options, int64_t deadline_us,
+                         struct net_conn **out, struct status *st)
+{
+    union net_sockaddr bytes;
+    socklen_t len;
+    int folder_fd;
+    if (!net_sockaddr_open(address, &bytes, &len, &folder_fd, st)) {
+        st->code = STATUS_UNAVAILABLE;
+        return status_wrap(st, "could not connect to unix");
+    }
+    bool connected = connect_one(loop, &bytes, len, options, deadline_us, out, st);
+    if (folder_fd >= 0)
+        (void)close(folder_fd);
+    return connected;
 }
 
 static bool resolve(struct loop *loop, const struct net_address *address, int64_t deadline_us,

@@ -39,7 +39,12 @@ struct net_conn *net_conn_new(struct loop *loop, int fd, const union net_sockadd
 /* Waits until `event` (UV_READABLE or UV_WRITABLE) comes on the connection. */
 MUST_CHECK bool net_conn_wait(struct net_conn *conn, int event, int64_t deadline_us,
                               struct status *st);
-/* Address and its length for bind and connect. A host must be numeric or "localhost". */
+/* Address and its length for bind and connect. A host must be numeric or "localhost". The path of a
+ * unix socket may be long: then `*folder_fd` is a handle that the address goes through, which the
+ * caller closes when it is done with the address; else it is -1. */
+MUST_CHECK bool net_sockaddr_open(const struct net_address *address, union net_sockaddr *out,
+                                  socklen_t *out_len, int *folder_fd, struct status *st);
+/* The same for what has no long path. */
 MUST_CHECK bool net_sockaddr_fill(const struct net_address *address, union net_sockaddr *out,
                                   socklen_t *out_len, struct status *st);
 /* As text: "127.0.0.1:80", "[::1]:80" or "unix". Returns its length. */

@@ -42,7 +42,10 @@ static bool listen_unix(struct net_listener *listener, const struct net_address 
                         struct status *st);
 static bool bind_tcp(struct net_listener *listener, const union net_sockaddr *bytes, socklen_t len,
                      bool share, struct status *st);
+static bool bind_unix(struct net_listener *listener, const union net_sockaddr *bytes, socklen_t len,
+                      mode_t mode, struct status *st);
 static bool stale_remove(const union net_sockaddr *bytes, struct status *st);
+static int connect_error(const union net_sockaddr *bytes);
 static int shared_find(uint16_t port);
 static bool accept_one(struct net_listener *listener, struct net_conn **out, bool *again,
                        struct status *st);
@@ -198,24 +201,36 @@ static bool listen_unix(struct net_listener *listener, const struct net_address 
 {
     union net_sockaddr bytes;
     socklen_t len;
-    if (!net_sockaddr_fill(address, &bytes, &len, st) || !stale_remove(&bytes, st))
-        return false;
-    mode_t wanted = mode == 0 ? 0600 : (mode_t)mode;
+    int folder_fd;
+    if (!net_sockaddr_open(address, &bytes, &len, &folder_fd, st))
+        return status_wrap(st, "could not listen on %.*s", TEXT_ARG(address->host));
+    bool bound = stale_remove(&bytes, st) &&
+                 bind_unix(listener, &bytes, len, mode == 0 ? 0600 : (mode_t)mode, st);
+    if (folder_fd >= 0)
+        (void)close(folder_fd);
+    if (!bound)
+        return status_wrap(st, "could not listen on %.*s", TEXT_ARG(address->host));
+    memcpy(listener->path, address->host.at, address->host.len);
+    return true;
+}
+
+static bool bind_unix(struct net_listener *listener, const union net_sockaddr *bytes, socklen_t len,
+                      mode_t mode, struct status *st)
+{
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct stat file;
     /* The mode of the socket itself is, on Linux, the one that its file gets (less the umask), so
      * nobody can slip in between bind and chmod. */
-    if (fd < 0 || fchmod(fd, wanted) != 0 || bind(fd, &bytes.any, len) != 0 ||
-        chmod(bytes.un.sun_path, wanted) != 0 || lstat(bytes.un.sun_path, &file) != 0) {
+    if (fd < 0 || fchmod(fd, mode) != 0 || bind(fd, &bytes->any, len) != 0 ||
+        chmod(bytes->un.sun_path, mode) != 0 || lstat(bytes->un.sun_path, &file) != 0) {
         int error = errno;
         if (fd >= 0)
             (void)close(fd);
-        return status_fail_errno(st, error, "could not listen on %s", bytes.un.sun_path);
+        return status_fail_errno(st, error, "its file can not be made");
     }
     listener->fd = fd;
     listener->device = file.st_dev;
     listener->inode = file.st_ino;
-    memcpy(listener->path, bytes.un.sun_path, address->host.len + 1);
     return true;
 }
 
@@ -226,19 +241,38 @@ static bool stale_remove(const union net_sockaddr *bytes, struct status *st)
     if (lstat(bytes->un.sun_path, &file) != 0)
         return true; /* nothing there, or bind will say what is wrong */
     if (!S_ISSOCK(file.st_mode))
-        return status_fail(st, STATUS_CONFLICT, "could not listen on %s: a file is in the way",
-                           bytes->un.sun_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return status_fail_errno(st, errno, "could not listen on %s", bytes->un.sun_path);
-    int error = connect(fd, &bytes->any, (socklen_t)sizeof(bytes->un)) == 0 ? 0 : errno;
-    (void)close(fd);
+        return status_fail(st, STATUS_CONFLICT, "a file is in the way");
+    int error = connect_error(bytes);
     if (error == ECONNREFUSED) {
         (void)unlink(bytes->un.sun_path);
         return true;
     }
-    return status_fail(st, STATUS_CONFLICT, "could not listen on %s: another program listens there",
-                       bytes->un.sun_path);
+    return status_fail(st, STATUS_CONFLICT, "another program listens there");
+}
+
+bool net_unix_answers(struct text path)
+{
+    const struct net_address address = {.is_unix = true, .host = path};
+    union net_sockaddr bytes;
+    socklen_t len;
+    int folder_fd;
+    struct status st;
+    if (path.len == 0 || path.len > NET_UNIX_PATH_BYTES_MAX ||
+        !net_sockaddr_open(&address, &bytes, &len, &folder_fd, &st))
+        return false;
+    int error = connect_error(&bytes);
+    if (folder_fd >= 0)
+        (void)close(folder_fd);
+    return error == 0 || error == EAGAIN; /* EAGAIN: its queue is full */
+}
+
+static int connect_error(const union net_sockaddr *bytes)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int error = fd >= 0 && connect(fd, &bytes->any, (socklen_t)sizeof(bytes->un)) == 0 ? 0 : errno;
+    if (fd >= 0)
+        (void)close(fd);
+    return error;
 }
 
 static int shared_find(uint16_t port)
