@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MEMBERS_MAX = 10 * 1000, VALUES_MAX = 200 * 1000 };
 /* Integers that a double holds without a gap. */
 static const double exact_max = 9007199254740992.0;
 
@@ -47,6 +48,17 @@ bool json_read(struct text text, const struct json_limits *limits, json_t **out,
     if (code == json_error_duplicate_key)
         return json_fail_at(text, at, st, "an object has two members with the same name");
     return json_fail_at(text, at, st, "%s", error.text); /* the check leaves nothing else */
+}
+
+bool json_check(struct text text, const struct json_limits *limits, struct status *st)
+{
+    struct json_scan_rules rules = {
+        .members_max = MEMBERS_MAX, .values_max = VALUES_MAX, .numbers_fit = true};
+    if (limits != NULL && limits->members_max > 0)
+        rules.members_max = limits->members_max;
+    if (limits != NULL && limits->values_max > 0)
+        rules.values_max = limits->values_max;
+    return json_scan(text, &rules, NULL, st);
 }
 
 bool json_read_in(struct arena *arena, struct text text, const struct json_limits *limits,

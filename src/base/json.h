@@ -1,10 +1,8 @@
 /* json: JSON text into jansson's values, strictly (RFC 8259), and typed access that names the field
- * at fault. Everything is checked before jansson sees the text: grammar, UTF-8, depth, how many
- * members and values there are, numbers that fit; so hostile text costs one flat pass.
- * Stricter than the standard in two points: no "\u0000" and no lone surrogate, which no store and
- * no engine behind us takes.
- * Any thread. Nothing here waits; a text over JSON_INLINE_BYTES takes long enough to be read off
- * the loop (offload): the caller sees to it.
+ * at fault. Everything is checked before jansson sees the text (json_scan.h): grammar, UTF-8,
+ * depth, how many members and values there are, numbers that fit; so hostile text costs one flat
+ * pass. Any thread. Nothing here waits; a text over JSON_INLINE_BYTES takes long enough to be read
+ * off the loop (offload): the caller sees to it.
  *
  *     AUTO(json_t) json_t *root = NULL;
  *     if (!json_read(body, NULL, &root, st))
@@ -18,6 +16,7 @@
 #pragma once
 #include <jansson.h>
 #include "base.h"
+#include "json_scan.h"
 #include "status.h"
 #include "text.h"
 
@@ -26,7 +25,7 @@ struct text_buf;
 
 AUTO_DEFINE(json_t, json_decref)
 
-enum { JSON_INLINE_BYTES = 32 * 1024, JSON_DEPTH_MAX = 64 };
+enum { JSON_INLINE_BYTES = 32 * 1024 };
 
 /* 0 means the default. */
 struct json_limits {

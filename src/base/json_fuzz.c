@@ -11,7 +11,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct status st;
     AUTO(json_t) json_t *root = NULL;
     AUTO(json_t) json_t *again = NULL;
+    struct text value = TEXT_NONE;
+    bool whole = json_scan(text, NULL, &value, &st);
+    WEIR_ASSERT(!whole || (value.len > 0 && value.at >= text.at &&
+                           value.at + value.len <= text.at + text.len));
     bool good = json_check(text, NULL, &st);
+    WEIR_ASSERT(whole || !good); /* the check asks for more */
     if (!json_read(text, NULL, &root, &st)) {
         WEIR_ASSERT(st.code == STATUS_INVALID || st.code == STATUS_TOO_LARGE);
         WEIR_ASSERT(!good ||

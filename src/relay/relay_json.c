@@ -2,22 +2,12 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
+#include "json_scan.h"
 
 struct reader {
-    const char *start, *at, *end;
-    const char *wrong; /* what was expected at `at`, once something was wrong */
+    const char *at, *end;
 };
 
-static bool check_value(struct reader *in, enum relay_json_kind *kind);
-static bool check_containers(struct reader *in);
-static bool check_scalar(struct reader *in, enum relay_json_kind *kind);
-static bool check_string(struct reader *in);
-static bool check_number(struct reader *in);
-static bool check_escape(struct reader *in);
-static bool check_utf8(struct reader *in);
-static bool check_word(struct reader *in, const char *word);
-static bool report(const struct reader *in, struct status *st);
-static bool wrong(struct reader *in, const char *expected);
 static void skip_space(struct reader *in);
 static const char *skip_value(const char *at, const char *end);
 static const char *skip_string(const char *at, const char *end);
@@ -26,21 +16,10 @@ static size_t decode(struct text escaped, char *out);
 
 bool relay_json_check(struct text input, struct relay_json_value *out, struct status *st)
 {
-    struct reader in = {.start = input.at, .at = input.at, .end = input.at + input.len};
-    enum relay_json_kind kind;
-    if (input.len == 0)
-        return status_fail(st, STATUS_INVALID, "expected JSON, found nothing");
-    skip_space(&in);
-    const char *from = in.at;
-    if (!check_value(&in, &kind))
-        return report(&in, st);
-    const char *to = in.at;
-    skip_space(&in);
-    if (in.at != in.end) {
-        (void)wrong(&in, "nothing more after the value");
-        return report(&in, st);
-    }
-    *out = (struct relay_json_value){kind, {from, (size_t)(to - from)}};
+    struct text raw;
+    if (!json_scan(input, NULL, &raw, st))
+        return false;
+    *out = (struct relay_json_value){kind_of(raw.at[0]), raw};
     return true;
 }
 
@@ -57,7 +36,7 @@ struct relay_json_iter relay_json_iter_of(struct relay_json_value container)
 bool relay_json_next(struct relay_json_iter *iter, struct text *name,
                      struct relay_json_value *value)
 {
-    struct reader in = {.start = iter->at, .at = iter->at, .end = iter->end};
+    struct reader in = {.at = iter->at, .end = iter->end};
     skip_space(&in);
     if (in.at < in.end && *in.at == ',') {
         in.at++;
@@ -155,131 +134,15 @@ const char *relay_json_kind_name(enum relay_json_kind kind)
     return names[kind];
 }
 
-/* --- checking ------------------------------------------------------------------------------- */
+/* --- walking over what was checked ---------------------------------------------------------- */
 
-static bool check_value(struct reader *in, enum relay_json_kind *kind)
-{
-    if (in->at == in->end)
-        return wrong(in, "a value");
-    if (*in->at == '{' || *in->at == '[') {
-        *kind = kind_of(*in->at);
-        return check_containers(in);
-    }
-    return check_scalar(in, kind);
-}
-
-/* Not recursive: one bit per open container tells whether it is an object, so a million brackets
- * cost nothing but the look at the sixty-fifth. */
-static bool check_containers(struct reader *in)
-{
-    uint64_t objects = 0; /* the lowest bit is the innermost */
-    int depth = 0;
-    enum relay_json_kind kind;
-    for (;;) {
-        bool opened = false;
-        if (in->at < in->end && (*in->at == '{' || *in->at == '[')) {
-            if (depth == RELAY_JSON_DEPTH_MAX)
-                return wrong(in, "at most 64 levels of nesting");
-            depth++;
-            objects = objects << 1 | (*in->at == '{');
-            in->at++;
-            opened = true;
-        } else if (!check_scalar(in, &kind)) {
-            return false;
-        }
-        for (;;) { /* after a value: closes as many containers as end here */
-            skip_space(in);
-            if (in->at == in->end)
-                return wrong(in, objects & 1 ? "',' or '}'" : "',' or ']'");
-            if (*in->at != (objects & 1 ? '}' : ']'))
-                break;
-            in->at++;
-            objects >>= 1;
-            opened = false;
-            if (--depth == 0)
-                return true;
-        }
-        if (!opened) {
-            if (*in->at != ',')
-                return wrong(in, objects & 1 ? "',' or '}'" : "',' or ']'");
-            in->at++;
-            skip_space(in);
-        }
-        if (objects & 1) {
-            if (in->at == in->end || *in->at != '"')
-                return wrong(in, "a name in quotes");
-            if (!check_string(in))
-                return false;
-            skip_space(in);
-            if (in->at == in->end || *in->at != ':')
-                return wrong(in, "':'");
-            in->at++;
-            skip_space(in);
-        }
-    }
-}
-
-static bool check_scalar(struct reader *in, enum relay_json_kind *kind)
-{
-    if (in->at == in->end)
-        return wrong(in, "a value");
-    *kind = kind_of(*in->at);
-    switch (*in->at) {
-    case '"':
-        return check_string(in);
-    case 't':
-        return check_word(in, "true");
-    case 'f':
-        return check_word(in, "false");
-    case 'n':
-        return check_word(in, "null");
-    default:
-        return check_number(in);
-    }
-}
-
-static bool check_string(struct reader *in)
-{
-    in->at++;
-    while (in->at < in->end) {
-        uint8_t byte = (uint8_t)*in->at;
-        if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
-            in->at++;
-        } else if (byte == '"') {
-            in->at++;
-            return true;
-        } else if (byte == '\\') {
-            if (!check_escape(in))
-                return false;
-        } else if (byte >= 0x80) {
-            if (!check_utf8(in))
-                return false;
-        } else {
-            return wrong(in, "no control character in a string");
-        }
-    }
-    return wrong(in, "the end of a string");
-}
-
-static int hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 0x20;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
-/* Four digits at `at`; -1 when they are none. */
-static int hex_unit(const char *at, const char *end)
+/* Four digits that were checked. */
+static int hex_unit(const char *at)
 {
     int unit = 0;
-    if (end - at < 4)
-        return -1;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(at[i]);
-        if (digit < 0)
-            return -1;
-        unit = unit << 4 | digit;
+        int letter = (at[i] | 0x20) - 'a' + 10;
+        unit = unit << 4 | (at[i] <= '9' ? at[i] - '0' : letter);
     }
     return unit;
 }
@@ -289,135 +152,12 @@ static bool is_high(int unit)
     return unit >= 0xD800 && unit <= 0xDBFF;
 }
 
-static bool is_low(int unit)
-{
-    return unit >= 0xDC00 && unit <= 0xDFFF;
-}
-
-static bool check_escape(struct reader *in)
-{
-    const char *at = in->at + 1;
-    if (at == in->end)
-        return wrong(in, "an escape");
-    if (*at != 'u') {
-        if (*at == '\0' || strchr("\"\\/bfnrt", *at) == NULL)
-            return wrong(in, "an escape of JSON");
-        in->at += 2;
-        return true;
-    }
-    int unit = hex_unit(at + 1, in->end);
-    if (unit < 0)
-        return wrong(in, "four hexadecimal digits after \\u");
-    if (unit == 0)
-        return wrong(in, "no \\u0000");
-    if (is_low(unit))
-        return wrong(in, "no half of a surrogate pair");
-    in->at += 6;
-    if (!is_high(unit))
-        return true;
-    if (in->end - in->at < 6 || in->at[0] != '\\' || in->at[1] != 'u' ||
-        !is_low(hex_unit(in->at + 2, in->end)))
-        return wrong(in, "the second half of a surrogate pair");
-    in->at += 6;
-    return true;
-}
-
-static bool check_utf8(struct reader *in)
-{
-    const uint8_t *at = (const uint8_t *)in->at;
-    size_t left = (size_t)(in->end - in->at), size = 0;
-    uint8_t low = 0x80, high = 0xBF; /* bounds of the second byte (RFC 3629, section 4) */
-    if (at[0] >= 0xC2 && at[0] <= 0xDF) {
-        size = 2;
-    } else if (at[0] >= 0xE0 && at[0] <= 0xEF) {
-        size = 3;
-        low = at[0] == 0xE0 ? 0xA0 : 0x80;
-        high = at[0] == 0xED ? 0x9F : 0xBF;
-    } else if (at[0] >= 0xF0 && at[0] <= 0xF4) {
-        size = 4;
-        low = at[0] == 0xF0 ? 0x90 : 0x80;
-        high = at[0] == 0xF4 ? 0x8F : 0xBF;
-    }
-    if (size == 0 || left < size || at[1] < low || at[1] > high)
-        return wrong(in, "valid UTF-8");
-    for (size_t i = 2; i < size; i++)
-        if ((at[i] & 0xC0) != 0x80)
-            return wrong(in, "valid UTF-8");
-    in->at += size;
-    return true;
-}
-
-static bool check_word(struct reader *in, const char *word)
-{
-    size_t len = strlen(word);
-    if ((size_t)(in->end - in->at) < len || memcmp(in->at, word, len) != 0)
-        return wrong(in, "a value");
-    in->at += len;
-    return true;
-}
-
-static bool digits(struct reader *in)
-{
-    const char *from = in->at;
-    while (in->at < in->end && *in->at >= '0' && *in->at <= '9')
-        in->at++;
-    return in->at > from;
-}
-
-static bool check_number(struct reader *in)
-{
-    const char *from = in->at;
-    if (*in->at == '-')
-        in->at++;
-    if (in->at < in->end && *in->at == '0')
-        in->at++;
-    else if (!digits(in))
-        return wrong(in, in->at == from ? "a value" : "a digit");
-    if (in->at < in->end && *in->at == '.') {
-        in->at++;
-        if (!digits(in))
-            return wrong(in, "a digit");
-    }
-    if (in->at < in->end && (*in->at | 0x20) == 'e') {
-        in->at++;
-        if (in->at < in->end && (*in->at == '+' || *in->at == '-'))
-            in->at++;
-        if (!digits(in))
-            return wrong(in, "a digit");
-    }
-    return true;
-}
-
-static bool report(const struct reader *in, struct status *st)
-{
-    size_t line = 1, column = 1, at = (size_t)(in->at - in->start);
-    for (const char *p = in->start; p < in->at; p++) {
-        column++;
-        if (*p == '\n') {
-            line++;
-            column = 1;
-        }
-    }
-    return status_fail(st, STATUS_INVALID,
-                       "not valid JSON at line %zu, column %zu (byte %zu): "
-                       "expected %s%s",
-                       line, column, at, in->wrong, in->at == in->end ? ", found the end" : "");
-}
-
-static bool wrong(struct reader *in, const char *expected)
-{
-    in->wrong = expected;
-    return false;
-}
-
 static void skip_space(struct reader *in)
 {
     while (in->at < in->end &&
            (*in->at == ' ' || *in->at == '\n' || *in->at == '\r' || *in->at == '\t'))
         in->at++;
 }
-
-/* --- walking over what was checked ---------------------------------------------------------- */
 
 static const char *skip_string(const char *at, const char *end)
 {
@@ -547,10 +287,10 @@ static size_t decode(struct text escaped, char *out)
             out[len++] = '\t';
             break;
         case 'u': {
-            int code = hex_unit(at, end);
+            int code = hex_unit(at);
             at += 4;
             if (is_high(code)) {
-                code = 0x10000 + ((code - 0xD800) << 10) + (hex_unit(at + 2, end) - 0xDC00);
+                code = 0x10000 + ((code - 0xD800) << 10) + (hex_unit(at + 2) - 0xDC00);
                 at += 6;
             }
             len += put_utf8(code, out + len);

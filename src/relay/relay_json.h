@@ -1,15 +1,15 @@
-/* relay_json: JSON read in place. A text is checked once, whole and strictly (RFC 8259: grammar,
- * UTF-8, escapes, depth); after that its values are spans of the same bytes, so nothing is copied
- * and a relayed body is rewritten only where it must differ.
- * Stricter than the standard in two points: no "\u0000" and no lone surrogate, which no store and
- * no engine behind us takes. Any thread. Nothing here waits; only relay_json_string allocates. */
+/* relay_json: JSON read in place. A text is checked once, whole and strictly (json_scan.h); after
+ * that its values are spans of the same bytes, so nothing is copied and a relayed body is rewritten
+ * only where it must differ.
+ * Any thread. Nothing here waits; only relay_json_string allocates. */
 #pragma once
 #include "arena.h"
 #include "base.h"
+#include "json_scan.h"
 #include "status.h"
 #include "text.h"
 
-enum { RELAY_JSON_DEPTH_MAX = 64, RELAY_JSON_NAME_BYTES_MAX = 64 };
+enum { RELAY_JSON_DEPTH_MAX = JSON_DEPTH_MAX, RELAY_JSON_NAME_BYTES_MAX = 64 };
 
 enum relay_json_kind {
     RELAY_JSON_NULL,
@@ -29,7 +29,7 @@ struct relay_json_value {
 
 /* Checks that `input` is one JSON value with nothing but white space around it.
  * Owns: `out` points into `input`.
- * Fails: STATUS_INVALID with line, column and byte of the first fault. */
+ * Fails: STATUS_INVALID with line and column of the first fault. */
 MUST_CHECK bool relay_json_check(struct text input, struct relay_json_value *out,
                                  struct status *st);
 

@@ -7,7 +7,7 @@
 static const struct {
     const char *name, *body, *field, *text;
 } bad[] = {
-    {"no JSON", "{", "", "not valid JSON at line 1"},
+    {"no JSON", "{", "", "not valid JSON: line 1"},
     {"an array", "[]", "", "must be an object, not an array"},
     {"no model", "{" MESSAGES "}", "model", "missing"},
     {"a null model", "{\"model\":null," MESSAGES "}", "model", "must be a string"},
