@@ -99,7 +99,8 @@ bool relay_request_read(struct text body, struct arena *arena, struct relay_requ
         return status_fail_field(st, STATUS_INVALID, "model", "model is missing");
     if (request.messages.len == 0)
         return status_fail_field(st, STATUS_INVALID, "messages", "messages is missing");
-    if (request.stream_options.raw.at != NULL && !request.stream)
+    if (request.stream_options.raw.at != NULL && !request.stream &&
+        request.stream_options.kind != RELAY_JSON_NULL)
         return status_fail_field(st, STATUS_INVALID, "stream_options",
                                  "stream_options needs stream to be true");
     *out = request;
@@ -185,6 +186,8 @@ static bool read_member(struct reading *in, struct text name, struct relay_json_
         return status_fail_field(in->st, STATUS_INVALID, field->name, "%s is given twice",
                                  field->name);
     *seen |= bit;
+    if (field->check == check_stream_options)
+        in->out->stream_options = value; /* also null: it is written over, not beside it */
     if (value.kind == RELAY_JSON_NULL && field->check != check_model &&
         field->check != check_messages)
         return true; /* null is the same as absent, as in OpenAI's own clients */
@@ -333,7 +336,6 @@ static bool check_stream_options(struct reading *in, const struct field *field,
 {
     if (!kind_is(in, field->name, value, RELAY_JSON_OBJECT))
         return false;
-    in->out->stream_options = value;
     struct relay_json_iter iter = relay_json_iter_of(value);
     struct relay_json_value option;
     for (struct text name; relay_json_next(&iter, &name, &option);) {

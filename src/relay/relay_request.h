@@ -29,7 +29,7 @@ struct relay_request {
     struct text messages; /* the array, as it was written: what a router may hash */
     /* Where the body is changed on its way: spans of `body`. */
     struct relay_json_value model_value;
-    struct relay_json_value stream_options;     /* raw.at NULL when absent or null */
+    struct relay_json_value stream_options;     /* raw.at NULL when absent */
     struct text drops[RELAY_REQUEST_DROPS_MAX]; /* values that local models need not know */
     size_t drops_count;
     const char *refused; /* the first field that a local model refuses, or NULL */

@@ -101,6 +101,14 @@ static const struct {
      "{\"stream_options\":{\"include_usage\":true},\"stream\":true," MESSAGES
      ",\"model\":\"big/\\\"x\"}",
      NULL},
+    {"in place of options that are null",
+     "{\"stream\":true,\"stream_options\":null," MESSAGES ",\"model\":\"m\"}",
+     "{\"stream\":true,\"stream_options\":{\"include_usage\":true}," MESSAGES
+     ",\"model\":\"big/\\\"x\"}",
+     NULL},
+    {"options that are null without a stream",
+     "{\"stream_options\":null," MESSAGES ",\"model\":\"m\"}",
+     "{\"stream_options\":null," MESSAGES ",\"model\":\"big/\\\"x\"}", NULL},
     {"options that ask for it stay",
      "{\"stream_options\":{\"include_usage\":true,\"x\":1},\"stream\":true," MESSAGES
      ",\"model\":\"m\"}",
