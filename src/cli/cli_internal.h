@@ -48,6 +48,8 @@ int64_t cli_files_needed(const struct config *config, int64_t *least);
 struct text cli_infer_program(struct cli *cli);
 /* The name under which the file of the setting `model` is offered. */
 struct text cli_model_name(struct text path, struct arena *arena);
+/* What people read in its place, until somebody renames it. */
+struct text cli_model_title(struct text path, struct arena *arena);
 
 /* A text member of an answer; empty when there is none. */
 struct text cli_member(const json_t *object, const char *name);

@@ -121,6 +121,25 @@ struct text cli_model_name(struct text path, struct arena *arena)
     return copy[0] == '\0' ? TEXT("model") : text_of(copy);
 }
 
+/* "SmolLM2-135M-Instruct.Q4_1" is "SmolLM2 135M Instruct" to people: without how it was packed. */
+struct text cli_model_title(struct text path, struct arena *arena)
+{
+    struct text name = cli_model_name(path, arena);
+    size_t end = name.len;
+    for (size_t i = 1; i + 1 < name.len; i++) {
+        char kind = name.at[i + 1];
+        bool packed = (kind == 'Q' || kind == 'q' || kind == 'F' || kind == 'f') &&
+                      i + 2 < name.len && name.at[i + 2] >= '0' && name.at[i + 2] <= '9';
+        if ((name.at[i] == '.' || name.at[i] == '-') && packed)
+            end = i;
+    }
+    char *title = arena_cstr(arena, text_take(name, end));
+    for (char *c = title; *c != '\0'; c++)
+        if (*c == '-' || *c == '_')
+            *c = ' ';
+    return text_of(title);
+}
+
 static struct http_limits http_limits(const struct config *config)
 {
     return (struct http_limits){
@@ -210,8 +229,10 @@ static bool add_models(struct cli *cli, struct api_options *options, struct stat
     const struct config_section *sections;
     size_t count = config_sections(cli->config, CONFIG_SECTION_MODEL, &sections);
     if (model.len > 0)
-        options->models[options->models_count++] = (struct api_model_seed){
-            .id = cli_model_name(model, cli->arena), .path = absolute(model, cli->arena)};
+        options->models[options->models_count++] =
+            (struct api_model_seed){.id = cli_model_name(model, cli->arena),
+                                    .name = cli_model_title(model, cli->arena),
+                                    .path = absolute(model, cli->arena)};
     for (size_t i = 0; i < count; i++) {
         if (!add_model_section(cli, &sections[i], options, st))
             return status_wrap(st, "%.*s: [model %.*s]", TEXT_ARG(sections[i].source),

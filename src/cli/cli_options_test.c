@@ -193,6 +193,19 @@ static void model_names(void **state)
     assert_int_equal(cli_model_name((struct text){large, sizeof(large)}, arena).len, 100);
 }
 
+static void model_titles(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena *arena = arena_open(MIB);
+    check_text(cli_model_title(TEXT("/m/SmolLM2-135M-Instruct.Q4_1.gguf"), arena),
+               "SmolLM2 135M Instruct");
+    check_text(cli_model_title(TEXT("qwen3-8b-q4_k_m.gguf"), arena), "qwen3 8b");
+    check_text(cli_model_title(TEXT("gemma-3-270m-f16.gguf"), arena), "gemma 3 270m");
+    check_text(cli_model_title(TEXT("phi-3.5.gguf"), arena), "phi 3.5");
+    check_text(cli_model_title(TEXT("x.gguf"), arena), "x");
+    check_text(cli_model_title(TEXT(""), arena), "model");
+}
+
 static void database_url(void **state)
 {
     (void)state;
@@ -217,9 +230,10 @@ static void database_url(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),     cmocka_unit_test(sections), cmocka_unit_test(errors),
-        cmocka_unit_test(limits),       cmocka_unit_test(engine),   cmocka_unit_test(model_names),
-        cmocka_unit_test(database_url),
+        cmocka_unit_test(defaults),     cmocka_unit_test(sections),
+        cmocka_unit_test(errors),       cmocka_unit_test(limits),
+        cmocka_unit_test(engine),       cmocka_unit_test(model_names),
+        cmocka_unit_test(model_titles), cmocka_unit_test(database_url),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

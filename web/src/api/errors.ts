@@ -2,13 +2,20 @@ import type { components } from "./schema";
 
 export type Problem = components["schemas"]["Problem"];
 
+/* "could not reach it" → "Could not reach it.": the server's reasons, as people read them. */
+export function asSentence(text: string): string {
+  if (text === "") return "";
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…:)]$/.test(begun) ? begun : `${begun}.`;
+}
+
 /* What every failed call throws: the server's problem, or one of our own for a failed network. */
 export class ApiError extends Error {
   readonly problem: Problem;
   readonly retryAfterSeconds: number | null;
 
   constructor(problem: Problem, retryAfterSeconds: number | null = null) {
-    super(problem.detail || problem.title);
+    super(asSentence(problem.detail || problem.title));
     this.name = "ApiError";
     this.problem = problem;
     this.retryAfterSeconds = retryAfterSeconds;

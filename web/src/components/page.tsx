@@ -26,7 +26,7 @@ export function Page({ title, description, action, children, narrow = false }: P
           narrow ? "max-w-3xl" : "max-w-5xl",
         )}
       >
-        <header className="flex flex-wrap items-end justify-between gap-x-6 gap-y-3">
+        <header className="flex flex-wrap items-start justify-between gap-x-6 gap-y-3">
           <div className="min-w-0">
             <h1 className="text-head font-semibold tracking-tight">{title}</h1>
             {description && <p className="mt-1 max-w-prose text-soft">{description}</p>}
@@ -55,7 +55,7 @@ export function Card({
   return (
     <section className="overflow-clip rounded-box border border-line bg-raised shadow-low">
       {title && (
-        <header className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2 px-5 pt-4 pb-3">
+        <header className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2 px-5 py-4">
           <div className="min-w-0">
             <h2 className="text-read font-semibold">{title}</h2>
             {description && <p className="mt-0.5 text-soft">{description}</p>}

@@ -28,7 +28,7 @@ const ThreadList = lazy(loadThreadList);
 export const preloadThreadList = (): void => void loadThreadList();
 
 const item =
-  "flex h-9 items-center gap-2.5 rounded-small px-2.5 font-medium text-soft transition-colors duration-100 hover:bg-hover hover:text-ink aria-[current=page]:bg-selected aria-[current=page]:text-ink";
+  "flex h-9 pointer-coarse:h-11 items-center gap-2.5 rounded-small px-2.5 font-medium text-soft transition-colors duration-100 hover:bg-hover hover:text-ink aria-[current=page]:bg-selected aria-[current=page]:text-ink";
 
 function Entry({
   icon: Icon,
@@ -70,7 +70,9 @@ function Account({ me, onShortcuts }: { me: Me | undefined; onShortcuts: () => v
       icon: Settings,
       run: () => void navigate({ to: "/settings/$section", params: { section: "profile" } }),
     },
-    { id: "shortcuts", label: t`Keyboard shortcuts`, icon: Keyboard, run: onShortcuts },
+    ...(window.matchMedia("(pointer: coarse)").matches
+      ? []
+      : [{ id: "shortcuts", label: t`Keyboard shortcuts`, icon: Keyboard, run: onShortcuts }]),
     { id: "line", separator: true },
     { id: "sign-out", label: t`Sign out`, icon: LogOut, run: () => void signOut() },
   ];

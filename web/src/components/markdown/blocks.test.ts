@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { closeInline, definitions, splitBlocks, type Block } from "./blocks";
+import { closeInline, definitions, splitBlocks, type Block, topHeading } from "./blocks";
 
 const shape = (blocks: Block[]) =>
   blocks.map((block) =>
@@ -91,4 +91,15 @@ describe("definitions", () => {
     );
     expect(definitions("nothing")).toBe("");
   });
+});
+
+it.each([
+  ["no heading", 1],
+  ["## Two\n\n### Three", 2],
+  ["### Three\n\ntext\n\n## Two", 2],
+  ["```\n# a comment\n```\n\n#### Four", 4],
+  ["One\n===\n\n### Three", 1],
+  ["#hashtag and\n\n### Three", 3],
+])("the greatest heading of %j is %d", (text, top) => {
+  expect(topHeading(splitBlocks(text, []))).toBe(top);
 });

@@ -12,6 +12,22 @@ const indented = /^(?: {2,}|\t)/;
 const codeIndent = /^(?: {4}|\t)/;
 const blank = /^\s*$/;
 
+const heading = /^ {0,3}(#{1,6})(?:[ \t]|$)/gm;
+const underlined = /^ {0,3}=+[ \t]*$/m;
+
+/* The greatest heading that a text has, 1 to 6; 1 when it has none. */
+export function topHeading(blocks: readonly Block[]): number {
+  let top = 7;
+  for (const block of blocks) {
+    if (block.kind !== "text") continue;
+    for (const match of block.text.matchAll(heading)) {
+      top = Math.min(top, match[1]?.length ?? 7);
+    }
+    if (underlined.test(block.text)) top = 1;
+  }
+  return top === 7 ? 1 : top;
+}
+
 type Line = { start: number; end: number; next: number; text: string; whole: boolean };
 
 function lineAt(text: string, start: number): Line | null {

@@ -1,5 +1,5 @@
 import { memo, useMemo, useState } from "react";
-import { closeInline, definitions, splitBlocks, type Block } from "./blocks";
+import { closeInline, definitions, splitBlocks, topHeading, type Block } from "./blocks";
 import { Fence } from "./code";
 import { parse } from "./parse";
 import { drawTree } from "./render";
@@ -7,15 +7,17 @@ import "./markdown.css";
 
 /* oxlint-disable react/immutability -- caches: what they hold follows from the text alone */
 
-const TextBlock = memo(function TextBlock({ text, defs }: { text: string; defs: string }) {
-  return drawTree(parse(defs ? `${text}\n\n${defs}` : text));
+type TextProps = { text: string; defs: string; top: number };
+
+const TextBlock = memo(function TextBlock({ text, defs, top }: TextProps) {
+  return drawTree(parse(defs ? `${text}\n\n${defs}` : text), top);
 });
 
 const TAIL_CHARS = 600;
 
 /* The block that still grows. A long one is parsed only every n-th time; what came since then
  * stands behind it as it is. */
-function Tail({ text, defs }: { text: string; defs: string }) {
+function Tail({ text, defs, top }: TextProps) {
   const [now] = useState(() => ({ turn: 0, parsed: "" }));
   const parsed = useMemo(() => {
     const every = Math.min(30, Math.max(1, Math.floor(text.length / TAIL_CHARS)));
@@ -26,7 +28,7 @@ function Tail({ text, defs }: { text: string; defs: string }) {
   const rest = text.slice(parsed.length);
   return (
     <div className={rest ? "md-growing" : undefined}>
-      <TextBlock text={closeInline(parsed)} defs={defs} />
+      <TextBlock text={closeInline(parsed)} defs={defs} top={top} />
       {rest && <span className="whitespace-pre-wrap">{rest}</span>}
     </div>
   );
@@ -42,6 +44,7 @@ export const Markdown = memo(function Markdown({ text, growing = false }: Markdo
     return next;
   }, [text, before]);
   const defs = useMemo(() => definitions(text), [text]);
+  const top = topHeading(blocks);
   return (
     <div className="md">
       {blocks.map((block, index) => {
@@ -53,9 +56,9 @@ export const Markdown = memo(function Markdown({ text, growing = false }: Markdo
         return (
           <div key={block.start} className="md-block">
             {last && growing ? (
-              <Tail text={block.text} defs={defs} />
+              <Tail text={block.text} defs={defs} top={top} />
             ) : (
-              <TextBlock text={block.text} defs={defs} />
+              <TextBlock text={block.text} defs={defs} top={top} />
             )}
           </div>
         );

@@ -7,9 +7,13 @@ import { safeLink } from "./parse";
 /* From a Markdown tree to React elements. Raw HTML is shown as the text that it is; nothing is
  * loaded from elsewhere. */
 
-type Definitions = ReadonlyMap<string, string>;
+type Surroundings = {
+  links: ReadonlyMap<string, string>;
+  /* The greatest heading of the whole text, 1 to 6. */
+  top: number;
+};
 
-function definitionsOf(root: Root): Definitions {
+function linksOf(root: Root): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (const node of root.children) {
     if (node.type === "definition" && !found.has(node.identifier)) {
@@ -71,72 +75,76 @@ function TableView({ node, cellOf }: { node: Table; cellOf: (nodes: RootContent[
   );
 }
 
-/* Headings begin below those of the page. */
-const headings = ["h3", "h4", "h5", "h6", "h6", "h6"] as const;
+/* Headings begin below those of the page, and at the same one whatever the text begins with. */
+const headings = ["h3", "h4", "h5", "h6"] as const;
 
-function drawItem(item: ListItem, tight: boolean, defs: Definitions): ReactNode {
+function drawItem(item: ListItem, tight: boolean, around: Surroundings): ReactNode {
   return item.children.map((child, index) => (
     <Fragment key={index}>
       {index === 0 && typeof item.checked === "boolean" && (
         <span aria-hidden="true">{item.checked ? "☑ " : "☐ "}</span>
       )}
-      {tight && child.type === "paragraph" ? drawAll(child.children, defs) : draw(child, defs)}
+      {tight && child.type === "paragraph" ? drawAll(child.children, around) : draw(child, around)}
     </Fragment>
   ));
 }
 
-function drawList(node: List, defs: Definitions): ReactNode {
+function drawList(node: List, around: Surroundings): ReactNode {
   const tight = !node.spread && node.children.every((item) => !item.spread);
   const tasks = node.children.some((item) => typeof item.checked === "boolean");
   const items = node.children.map((item, index) => (
-    <li key={index}>{drawItem(item, tight, defs)}</li>
+    <li key={index}>{drawItem(item, tight, around)}</li>
   ));
   if (node.ordered) return <ol start={node.start ?? 1}>{items}</ol>;
   return <ul className={tasks ? "md-tasks" : undefined}>{items}</ul>;
 }
 
-function drawAll(nodes: readonly Nodes[], defs: Definitions): ReactNode {
-  return nodes.map((node, index) => <Fragment key={index}>{draw(node, defs)}</Fragment>);
+function drawAll(nodes: readonly Nodes[], around: Surroundings): ReactNode {
+  return nodes.map((node, index) => <Fragment key={index}>{draw(node, around)}</Fragment>);
 }
 
-function draw(node: Nodes, defs: Definitions): ReactNode {
+function draw(node: Nodes, around: Surroundings): ReactNode {
   switch (node.type) {
     case "text":
       return node.value;
     case "paragraph":
-      return <p>{drawAll(node.children, defs)}</p>;
+      return <p>{drawAll(node.children, around)}</p>;
     case "strong":
-      return <strong>{drawAll(node.children, defs)}</strong>;
+      return <strong>{drawAll(node.children, around)}</strong>;
     case "emphasis":
-      return <em>{drawAll(node.children, defs)}</em>;
+      return <em>{drawAll(node.children, around)}</em>;
     case "delete":
-      return <del>{drawAll(node.children, defs)}</del>;
+      return <del>{drawAll(node.children, around)}</del>;
     case "inlineCode":
       return <code>{node.value}</code>;
     case "code":
       return <Fence lang={node.lang ?? ""} code={node.value} closed />;
     case "heading": {
-      const Heading = headings[node.depth - 1] ?? "h6";
-      return <Heading>{drawAll(node.children, defs)}</Heading>;
+      const Heading = headings[Math.max(0, node.depth - around.top)] ?? "h6";
+      return <Heading>{drawAll(node.children, around)}</Heading>;
     }
     case "list":
-      return drawList(node, defs);
+      return drawList(node, around);
     case "blockquote":
-      return <blockquote>{drawAll(node.children, defs)}</blockquote>;
+      return <blockquote>{drawAll(node.children, around)}</blockquote>;
     case "thematicBreak":
       return <hr />;
     case "break":
       return <br />;
     case "link":
-      return <Anchor url={node.url}>{drawAll(node.children, defs)}</Anchor>;
+      return <Anchor url={node.url}>{drawAll(node.children, around)}</Anchor>;
     case "linkReference":
-      return <Anchor url={defs.get(node.identifier) ?? ""}>{drawAll(node.children, defs)}</Anchor>;
+      return (
+        <Anchor url={around.links.get(node.identifier) ?? ""}>
+          {drawAll(node.children, around)}
+        </Anchor>
+      );
     case "image":
       return <ImageLink url={node.url} alt={node.alt ?? ""} />;
     case "imageReference":
-      return <ImageLink url={defs.get(node.identifier) ?? ""} alt={node.alt ?? ""} />;
+      return <ImageLink url={around.links.get(node.identifier) ?? ""} alt={node.alt ?? ""} />;
     case "table":
-      return <TableView node={node} cellOf={(nodes) => drawAll(nodes, defs)} />;
+      return <TableView node={node} cellOf={(nodes) => drawAll(nodes, around)} />;
     case "html":
       return node.value;
     default:
@@ -144,6 +152,6 @@ function draw(node: Nodes, defs: Definitions): ReactNode {
   }
 }
 
-export function drawTree(root: Root): ReactNode {
-  return drawAll(root.children, definitionsOf(root));
+export function drawTree(root: Root, top = 1): ReactNode {
+  return drawAll(root.children, { links: linksOf(root), top });
 }

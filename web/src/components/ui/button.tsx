@@ -12,8 +12,8 @@ const variants: Record<Variant, string> = {
 };
 
 const sizes: Record<Size, string> = {
-  small: "h-7 gap-1.5 px-2.5 text-caption",
-  normal: "h-9 gap-2 px-3.5 text-ui",
+  small: "h-7 gap-1.5 px-2.5 text-caption pointer-coarse:h-9 pointer-coarse:px-3",
+  normal: "h-9 gap-2 px-3.5 text-ui pointer-coarse:h-11",
   large: "h-11 gap-2 px-5 text-read",
 };
 
@@ -67,7 +67,12 @@ export function Button({
   );
 }
 
-const iconSizes = { small: "size-7", medium: "size-8", normal: "size-9" };
+/* Larger under a finger than under a mouse. */
+const iconSizes = {
+  small: "size-7 pointer-coarse:size-9",
+  medium: "size-8 pointer-coarse:size-10",
+  normal: "size-9 pointer-coarse:size-11",
+};
 
 type IconButtonProps = Omit<ComponentProps<"button">, "children"> & {
   label: string;

@@ -1,3 +1,4 @@
+import { ChevronDown } from "lucide-react";
 import { useId, type ComponentProps, type ReactNode } from "react";
 import { cx } from "@/lib/cx";
 
@@ -34,7 +35,7 @@ export function Field({ label, hint, error, className, children }: FieldProps) {
         </p>
       )}
       {hint && (
-        <p id={hintId} className="text-caption text-faint">
+        <p id={hintId} className={error ? "sr-only" : "text-caption text-faint"}>
           {hint}
         </p>
       )}
@@ -92,15 +93,21 @@ export function SelectField({
   return (
     <Field label={label} hint={hint} error={error} className={className}>
       {({ id, describedBy, invalid }) => (
-        <select
-          id={id}
-          aria-describedby={describedBy}
-          aria-invalid={invalid || undefined}
-          className={cx(control, "h-10 px-2.5 sm:h-9")}
-          {...rest}
-        >
-          {children}
-        </select>
+        <div className="relative">
+          <select
+            id={id}
+            aria-describedby={describedBy}
+            aria-invalid={invalid || undefined}
+            className={cx(control, "h-10 appearance-none truncate pr-9 pl-3 sm:h-9")}
+            {...rest}
+          >
+            {children}
+          </select>
+          <ChevronDown
+            className="pointer-events-none absolute inset-y-0 right-3 my-auto size-4 text-soft"
+            aria-hidden="true"
+          />
+        </div>
       )}
     </Field>
   );

@@ -4,7 +4,7 @@ import { cx } from "@/lib/cx";
 import type { MenuItem, MenuProps } from "./menu";
 
 const row =
-  "flex min-h-9 cursor-pointer items-center gap-2.5 rounded-small px-2.5 py-1.5 outline-none select-none data-disabled:cursor-default data-disabled:opacity-50 data-highlighted:bg-hover";
+  "flex min-h-9 pointer-coarse:min-h-11 cursor-pointer items-center gap-2.5 rounded-small px-2.5 py-1.5 outline-none select-none data-disabled:cursor-default data-disabled:opacity-50 data-highlighted:bg-hover";
 
 function Row({ item }: { item: MenuItem }) {
   const Icon = item.icon;

@@ -29,7 +29,7 @@ export function Segmented<T extends string>({
         <label
           key={option}
           className={cx(
-            "inline-flex h-8 cursor-pointer items-center gap-2 rounded-[0.5rem] px-3 font-medium transition-colors duration-100",
+            "inline-flex h-8 pointer-coarse:h-10 cursor-pointer items-center gap-2 rounded-[0.5rem] px-3 font-medium transition-colors duration-100",
             "has-focus-visible:outline-2 has-focus-visible:outline-accent",
             option === value ? "bg-raised text-ink shadow-low" : "text-soft hover:text-ink",
           )}

@@ -71,7 +71,7 @@ export function SetupPage() {
   return (
     <Frame
       title={t`Welcome to Weir`}
-      lead={t`Make the first account. It owns this installation.`}
+      lead={t`Create the first account. It owns this installation.`}
       foot={<Trans>Everything stays on your own server.</Trans>}
     >
       <form onSubmit={(event) => void setUp(event)} className="flex flex-col gap-4">

@@ -76,7 +76,7 @@ export function NewKeyDialog({ open, onClose }: { open: boolean; onClose: () => 
         keepOpen
         width="wide"
         title={t`Your new key`}
-        description={t`Copy it now: it is shown this once and cannot be read again.`}
+        description={t`Copy it now. It will not be shown again.`}
         footer={
           <Button variant="primary" onClick={close}>
             {t`Done`}

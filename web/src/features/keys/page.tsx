@@ -64,14 +64,14 @@ function Row({ item, onRename, onRevoke }: RowProps) {
   return (
     <tr
       role="row"
-      className="border-t border-line max-sm:relative max-sm:flex max-sm:flex-col max-sm:py-3"
+      className="border-t border-line max-sm:first:border-t-0 max-sm:relative max-sm:flex max-sm:flex-col max-sm:py-3"
     >
       <th role="rowheader" scope="row" className={`${cell} text-left font-medium max-sm:pr-14`}>
         <span className="block break-words">{item.name}</span>
         <code className="font-mono text-caption font-normal text-faint">{item.hint}</code>
       </th>
       <td role="cell" className={`${small} max-sm:pt-2`}>
-        <span className={head}>{t`Made`}</span>
+        <span className={head}>{t`Created`}</span>
         <span>
           <time title={formatDateTime(item.created_us)}>{formatDate(item.created_us)}</time>
           {maker !== null && <span className="block break-words text-faint">{maker}</span>}
@@ -182,7 +182,7 @@ export function KeysPage() {
               <caption className="sr-only">{t`API keys`}</caption>
               <thead role="rowgroup" className="max-sm:sr-only">
                 <tr role="row" className="text-left text-caption text-faint">
-                  {[t`Name`, t`Made`, t`Last used`, t`Expires`].map((label) => (
+                  {[t`Name`, t`Created`, t`Last used`, t`Expires`].map((label) => (
                     <th
                       role="columnheader"
                       scope="col"

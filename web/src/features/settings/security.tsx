@@ -84,7 +84,7 @@ function PasswordForm() {
         autoComplete="new-password"
         required
         maxLength={1024}
-        error={mismatch ? t`The two are not the same` : null}
+        error={mismatch ? t`The passwords do not match` : null}
       />
       {general && <ErrorLine error={error} />}
       <Button type="submit" variant="primary" busy={busy} className="self-start">
@@ -213,7 +213,7 @@ function Sessions() {
         open={all}
         onClose={() => setAll(false)}
         title={t`End all other sessions?`}
-        action={t`End them`}
+        action={t`End sessions`}
         run={async () => {
           await unwrap(api.DELETE("/api/sessions"));
           keepOnly((item) => item.current);

@@ -2,6 +2,7 @@ import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import { CircleAlert, CircleStop, CloudOff, RefreshCw } from "lucide-react";
 import { memo } from "react";
 import type { Message, RunUsage } from "@/api/client";
+import { asSentence } from "@/api/errors";
 import { Markdown } from "@/components/markdown/markdown";
 import { Button, IconButton } from "@/components/ui/button";
 import { CopyIconButton } from "@/components/ui/copy-button";
@@ -115,7 +116,9 @@ export const AssistantTurn = memo(function AssistantTurn(props: AssistantTurnPro
           <CircleAlert className="mt-0.5 size-4 shrink-0 text-danger" aria-hidden="true" />
           <div className="min-w-0 flex-1">
             <p className="font-medium text-danger">{t`The answer failed`}</p>
-            <p className="break-words text-soft">{message.error?.detail ?? message.error?.title}</p>
+            <p className="break-words text-soft">
+              {asSentence(message.error?.detail || message.error?.title || "")}
+            </p>
             {message.error?.instance && (
               <p className="font-mono text-caption text-soft">{message.error.instance}</p>
             )}
@@ -128,14 +131,16 @@ export const AssistantTurn = memo(function AssistantTurn(props: AssistantTurnPro
       {!open && (
         <div className="-ml-1.5 flex min-h-7 flex-wrap items-center gap-x-1">
           {message.content && <CopyIconButton text={message.content} label={t`Copy answer`} />}
-          <IconButton
-            label={t`Regenerate`}
-            size="small"
-            disabled={busy}
-            onClick={() => onRegenerate(message)}
-          >
-            <RefreshCw className="size-4" aria-hidden="true" />
-          </IconButton>
+          {message.status !== "failed" && (
+            <IconButton
+              label={t`Regenerate`}
+              size="small"
+              disabled={busy}
+              onClick={() => onRegenerate(message)}
+            >
+              <RefreshCw className="size-4" aria-hidden="true" />
+            </IconButton>
+          )}
           <BranchSwitch of={versions} disabled={busy} onSelect={onSelect} />
           <span className="ml-1.5 min-w-0">
             <Usage usage={message.usage} model={message.model} />

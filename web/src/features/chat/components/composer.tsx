@@ -106,7 +106,7 @@ export function Composer(props: ComposerProps) {
             disabled={stopping}
             aria-label={stopping ? t`Stopping` : t`Stop`}
             title={t`Stop (Esc)`}
-            className="grid size-9 shrink-0 place-items-center rounded-full bg-ink text-page transition-opacity duration-100 hover:opacity-85 disabled:opacity-50"
+            className="grid size-9 pointer-coarse:size-10 shrink-0 place-items-center rounded-full bg-ink text-page transition-opacity duration-100 hover:opacity-85 disabled:opacity-50"
           >
             <Square className="size-3.5 fill-current" aria-hidden="true" />
           </button>
@@ -117,7 +117,7 @@ export function Composer(props: ComposerProps) {
             aria-label={t`Send`}
             title={t`Send (Enter)`}
             className={cx(
-              "grid size-9 shrink-0 place-items-center rounded-full transition-colors duration-100",
+              "grid size-9 pointer-coarse:size-10 shrink-0 place-items-center rounded-full transition-colors duration-100",
               ready ? "bg-accent text-on-accent hover:bg-accent-hover" : "bg-hover text-faint",
             )}
           >

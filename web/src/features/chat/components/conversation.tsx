@@ -174,18 +174,18 @@ export function Conversation(props: ConversationProps) {
           {refused && <ErrorLine error={refused} />}
         </div>
       </div>
-      {!atEnd && (
-        <button
-          type="button"
-          onClick={() => toEnd(true)}
-          className="absolute bottom-34 left-1/2 grid size-9 -translate-x-1/2 place-items-center rounded-full border border-line bg-raised text-soft shadow-pop hover:text-ink"
-          aria-label={t`Jump to the latest`}
-          title={t`Jump to the latest`}
-        >
-          <ArrowDown className="size-4.5" aria-hidden="true" />
-        </button>
-      )}
-      <div className="mx-auto w-full max-w-184 px-4 pb-[max(0.5rem,env(safe-area-inset-bottom))]">
+      <div className="relative mx-auto w-full max-w-184 px-4 pb-[max(0.5rem,env(safe-area-inset-bottom))] before:pointer-events-none before:absolute before:inset-x-0 before:bottom-full before:h-6 before:bg-linear-to-t before:from-page before:to-transparent">
+        {!atEnd && (
+          <button
+            type="button"
+            onClick={() => toEnd(true)}
+            className="absolute bottom-full left-1/2 mb-3 grid size-9 -translate-x-1/2 place-items-center rounded-full border border-line bg-raised text-soft shadow-pop hover:text-ink pointer-coarse:size-10"
+            aria-label={t`Jump to the latest`}
+            title={t`Jump to the latest`}
+          >
+            <ArrowDown className="size-4.5" aria-hidden="true" />
+          </button>
+        )}
         {props.composer}
         <p className="pt-2 text-center text-caption text-faint max-sm:hidden">
           {t`Models make mistakes. Check what matters.`}

@@ -58,7 +58,7 @@ export function ModelPicker({ models, model, onPick }: ModelPickerProps) {
           {...trigger}
           disabled={items.length === 0}
           aria-label={t`Model: ${name}`}
-          className="flex h-8 min-w-0 items-center gap-1.5 rounded-large px-2.5 font-medium text-soft transition-colors duration-100 hover:bg-hover hover:text-ink aria-expanded:bg-hover"
+          className="flex h-8 pointer-coarse:h-10 min-w-0 items-center gap-1.5 rounded-large px-2.5 font-medium text-soft transition-colors duration-100 hover:bg-hover hover:text-ink aria-expanded:bg-hover"
         >
           <Cpu className="size-4 shrink-0" aria-hidden="true" />
           <span className="truncate">{name}</span>

@@ -43,7 +43,7 @@ function NumberField({
       hint={spec.hint}
       error={read === undefined ? t`A number from ${min} to ${max}` : null}
       inputMode={spec.step === 1 ? "numeric" : "decimal"}
-      placeholder={t`Model’s own`}
+      placeholder={t`Default`}
       value={text}
       autoComplete="off"
       onChange={(event) => {
@@ -106,7 +106,7 @@ export default function Panel(props: PanelProps) {
     {
       name: "temperature",
       label: t`Temperature`,
-      hint: t`Low is steady, high is inventive`,
+      hint: t`Higher is freer`,
       min: 0,
       max: 2,
       step: 0.1,
@@ -125,7 +125,7 @@ export default function Panel(props: PanelProps) {
     {
       name: "seed",
       label: t`Seed`,
-      hint: t`For repeatable answers`,
+      hint: t`To repeat an answer`,
       min: 0,
       max: 4294967295,
       step: 1,
@@ -152,7 +152,7 @@ export default function Panel(props: PanelProps) {
     <div className="flex flex-col gap-5">
       <TextAreaField
         label={t`System prompt`}
-        hint={t`Said to the model before the conversation`}
+        hint={t`Sent to the model before the conversation`}
         rows={6}
         maxLength={20_000}
         value={prompt}

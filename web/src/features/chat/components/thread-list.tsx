@@ -100,7 +100,7 @@ function Row({ thread, current, onNavigate, onDelete }: RowProps) {
   return (
     <div
       className={cx(
-        "group/row relative flex h-9 items-center rounded-small transition-colors duration-100",
+        "group/row relative flex h-9 pointer-coarse:h-11 items-center rounded-small transition-colors duration-100",
         current ? "bg-selected" : "hover:bg-hover",
       )}
     >

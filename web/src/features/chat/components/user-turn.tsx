@@ -79,7 +79,7 @@ export const UserTurn = memo(function UserTurn(props: UserTurnProps) {
   const { t } = useLingui();
   const { id, text, versions, editing, busy, onEdit, onSend, onSelect } = props;
   return (
-    <article className="group/turn flex flex-col items-end gap-1">
+    <article className="group/turn -mb-3 flex flex-col items-end gap-1">
       <h2 className="sr-only">{t`You`}</h2>
       {editing && id ? (
         <Editor text={text} onCancel={() => onEdit(null)} onSend={(next) => onSend(id, next)} />
