@@ -1,11 +1,14 @@
 """That a limit which is set is the one that holds."""
 
+import concurrent.futures
 import json
+import os
 import time
 
 import pytest
 
 from harness import raw, server
+from harness.fault_upstream import FaultUpstream
 from harness.server import EMAIL, PASSWORD, chat_body, fault
 
 CHAT = "/v1/chat/completions"
@@ -172,3 +175,24 @@ def test_bad_limits(start, env, expected):
     assert one.process.wait(60) != 0
     one._close()
     assert expected in one.stderr(), one.stderr()
+
+
+def test_passwords_leave_threads_to_others(start):
+    """So many sign-ins at once as may be checked, and the name of an upstream to look up meanwhile."""
+    upstream = FaultUpstream()
+    config = f"[upstream named]\nurl = http://localhost:{upstream.port}/v1\n[model fault]\nupstream = named\n"
+    weir = start(config=config, WEIR_PASSWORD_CHECKS_MAX="12")
+    key = weir.key()
+
+    def sign_in(_):
+        with weir.http(headers={"Origin": weir.url}) as http:
+            return http.post("/api/session", json={"email": "n@x", "password": "guess" * 9}).status_code
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        tries = pool.map(sign_in, range(24))
+        with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:
+            assert http.post(CHAT, json=chat_body()).status_code == 200
+        assert set(tries) <= {401, 429}
+    threads = len(os.listdir(f"/proc/{weir.process.pid}/task"))
+    others = 1 + 1 + 2 + 5  # main, signals, workers, database
+    assert threads >= others + 12 + 4, threads
+    upstream.close()

@@ -4,15 +4,17 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 #include "account_setup.h"
 #include "api.h"
 #include "arena.h"
 #include "cli_internal.h"
 #include "clock.h"
 #include "log.h"
+#include "loop.h"
 #include "loop_files.h"
 
-enum { MODELS_WAIT_MS = 15 * 60 * 1000 };
+enum { MODELS_WAIT_MS = 15 * 60 * 1000, POOL_MIN = 4 };
 
 /* Between the main thread and the one that waits for signals. */
 struct signals {
@@ -23,6 +25,7 @@ struct signals {
 
 static int run(struct cli *cli, bool supervise);
 static void raise_files(struct cli *cli);
+static void set_pool(const struct cli *cli);
 static bool serve(struct cli *cli, struct api *api, struct cli_store *store, bool supervise,
                   struct status *st);
 static bool print_setup_link(struct cli *cli, struct api *api, struct cli_store *store,
@@ -51,6 +54,7 @@ static int run(struct cli *cli, bool supervise)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file over a limit is an error like a full disk */
     raise_files(cli);
+    set_pool(cli);
     if (!cli_store_open(cli, &store, &st))
         return cli_fail(&st);
     bool good = cli_api_options(cli, &store, &options, &st);
@@ -101,6 +105,16 @@ static void raise_files(struct cli *cli)
         LOG_WARN("the limit of open files is below what connections_max allows: connections beyond "
                  "it are turned away; raise it (ulimit -Hn, LimitNOFILE=) or set connections_max",
                  LOG_INT("limit", (int64_t)got), LOG_INT("needed", least));
+}
+
+/* Anybody may try to sign in, and each try is a long job for a thread of the pool: those threads
+ * come on top of what JSON, titles and names of upstreams need. */
+static void set_pool(const struct cli *cli)
+{
+    int64_t hashes = config_int(cli->config, "password_checks_max");
+    int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cores = cores > 0 ? cores : 1;
+    loop_pool_set((int)((hashes > 0 ? hashes : cores) + (cores > POOL_MIN ? cores : POOL_MIN)));
 }
 
 static bool print_setup_link(struct cli *cli, struct api *api, struct cli_store *store,

@@ -128,6 +128,15 @@ void loop_stop(struct loop *loop)
     (void)uv_async_send(&loop->async);
 }
 
+void loop_pool_set(int threads)
+{
+    char text[16];
+    struct text_out out = text_out_over(text, sizeof(text) - 1);
+    text_out_addf(&out, "%d", threads);
+    text[out.len] = '\0';
+    WEIR_ASSERT(setenv("UV_THREADPOOL_SIZE", text, 1) == 0); /* libuv's only way to be told */
+}
+
 struct loop *loop_current(void)
 {
     return current_loop;

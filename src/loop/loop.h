@@ -26,6 +26,10 @@ void loop_close(struct loop *loop);
 void loop_run(struct loop *loop);
 /* Any thread. Cancels every fiber that still runs, and lets loop_run return when they are gone. */
 void loop_stop(struct loop *loop);
+/* How many threads the pool has that all loops share: for offload and for looking up names. Before
+ * the first of them, while the process has one thread; 4 otherwise. Whoever lets one kind of work
+ * take many threads for long makes it larger by as many, so that the rest need not wait. */
+void loop_pool_set(int threads);
 struct loop *loop_current(void);              /* the loop of this thread, or NULL */
 struct uv_loop_s *loop_uv(struct loop *loop); /* for src/loop and src/http alone */
 size_t loop_fibers(const struct loop *loop);  /* how many live now; any thread */
