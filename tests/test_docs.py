@@ -20,3 +20,10 @@ def test_links_lead_somewhere():
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
         for path in re.findall(r"`((?:src|docs|scripts|tests|bench|web|api|cmake)/[\w./-]+)`", page.read_text()):
             assert (ROOT / path).exists() or (page.parent / path).exists(), f"{page.name}: {path}"
+
+
+def test_context_that_is_not_set():
+    usual = re.search(r"CONTEXT_USUAL = (\d+)", (ROOT / "src/infer/infer_llama.c").read_text())[1]
+    for name in ("src/base/config_table.c", "src/cli/weir_infer.c", "docs/configuration.md", "docs/operations.md"):
+        text = re.sub(r"[\s\"]+(\\n)?", " ", (ROOT / name).read_text().replace("\\n", " "))
+        assert re.search(rf"trained for,( but)? (at most {usual}|{usual} at most)", text), name

@@ -196,3 +196,21 @@ def test_passwords_leave_threads_to_others(start):
     others = 1 + 1 + 2 + 5  # main, signals, workers, database
     assert threads >= others + 12 + 4, threads
     upstream.close()
+
+
+def test_metrics_are_no_page_of_the_app(start):
+    weir = start()
+    key = weir.key()
+    with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:
+        answer = http.get("/metrics")
+        assert answer.status_code == 404 and answer.headers["content-type"] == "application/problem+json", answer.text
+        began = weir.metrics()
+        assert http.get("/api/bootstrap").status_code == 200
+        assert http.post(CHAT, json=chat_body(fault(words=3, interval_ms=200), stream=True)).status_code == 200
+        assert http.get("/").status_code == 200
+
+    def grown(name):
+        return weir.metrics()[name] - began.get(name, 0)
+    for kind in ("v1", "api", "web"):
+        assert grown(f'weir_http_request_duration_seconds_count{{class="{kind}"}}') == 1, kind
+    assert 0.4 < grown('weir_http_request_duration_seconds_sum{class="v1"}') < 10

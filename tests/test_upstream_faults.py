@@ -274,3 +274,16 @@ def test_upstreams_by_the_platform(browser, upstream, http):
     eventually(lambda: ask(http, "hi", model="second").status_code != 200, 6)
     assert browser.delete("/api/models/second").status_code == 204
     assert browser.delete(f"/api/upstreams/{id_}").status_code == 204
+
+
+def test_a_half_closed_connection_is_a_client_that_is_gone(weir, key, upstream):
+    """docs/api.md says so: its FIN is all that is seen of a client that went away."""
+    left = upstream.left
+    body = json.dumps(chat_body(fault(words=2000, interval_ms=10))).encode()
+    with raw.Connection(weir.address) as c:
+        c.send(f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+               f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        eventually(lambda: upstream.answering)
+        c.socket.shutdown(raw.socket.SHUT_WR)
+        assert c.ends() and c.buffer == b""
+    eventually(lambda: upstream.left == left + 1)

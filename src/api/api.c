@@ -373,6 +373,19 @@ static void make_metrics(struct api *api)
             const struct text values[] = {route, text_of(classes[c])};
             api->route_metrics[i][c] = metric_series(api->requests, values);
         }
+    static const char *const class_labels[] = {"class", NULL};
+    static const char *const class_names[] = {
+        [API_CLASS_V1] = "v1",   [API_CLASS_API] = "api",         [API_CLASS_EVENTS] = "events",
+        [API_CLASS_WEB] = "web", [API_CLASS_CONTROL] = "control", [API_CLASS_PROBE] = "probe"};
+    _Static_assert(ARRAY_LEN(class_names) == API_CLASS_COUNT, "each has a name");
+    api->durations = metrics_histogram(metrics, "weir_http_request_duration_seconds",
+                                       "From the first byte of a request to the last of its answer",
+                                       class_labels, API_CLASS_COUNT, metric_bounds_latency_us,
+                                       metric_bounds_latency_count, 1e-6);
+    for (size_t i = 0; i < API_CLASS_COUNT; i++) {
+        struct text value = text_of(class_names[i]);
+        api->duration_metrics[i] = metric_series(api->durations, &value);
+    }
     metrics_gauge_from(metrics, "weir_http_connections_open", "HTTP connections open now",
                        connections_open, api);
     metrics_gauge_from(metrics, "weir_fibers", "Fibers alive: one for each connection and job",

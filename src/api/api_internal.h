@@ -20,6 +20,17 @@ struct notify;
 
 enum { API_WORKERS_MAX = 256 };
 
+/* Of routes: whose durations belong together. */
+enum api_class {
+    API_CLASS_V1,      /* OpenAI's dialect: mostly what models take */
+    API_CLASS_API,     /* /api, but for the events of a run */
+    API_CLASS_EVENTS,  /* streams of chat runs */
+    API_CLASS_WEB,     /* files of the app, and what is no route */
+    API_CLASS_CONTROL, /* over the control socket */
+    API_CLASS_PROBE,   /* health and metrics */
+    API_CLASS_COUNT
+};
+
 /* What a server's handler gets: on whose behalf, and by which door. */
 struct api_listener {
     struct api_worker *worker;
@@ -58,6 +69,7 @@ struct api {
     struct http_tls *server_tls, *client_tls;
     struct http_counters counters;
     struct metric_family *requests, *durations;
+    struct metric *duration_metrics[API_CLASS_COUNT];
     /* By row of the route table and class of the answer; the row after the last is for no route. */
     struct metric *(*route_metrics)[6];
 

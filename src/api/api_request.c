@@ -2,6 +2,7 @@
 #include "api_request.h"
 #include <string.h>
 #include "api_error.h"
+#include "api_handlers.h"
 #include "api_internal.h"
 #include "arena.h"
 #include "clock.h"
@@ -18,6 +19,7 @@ static bool run(struct api_listener *listener, struct http_request *req, struct 
 static void add_headers(struct http_request *req, struct http_reply *reply);
 static bool changes(const struct http_request *req);
 static void count(struct http_request *req, struct http_reply *reply);
+static enum api_class class_of(const struct http_request *req);
 
 void api_handle(void *arg, struct http_request *req, struct http_reply *reply)
 {
@@ -122,7 +124,7 @@ static bool run(struct api_listener *listener, struct http_request *req, struct 
         return true;
     case HTTP_ROUTER_NO_PATH:
         if (v1 || listener->control || text_starts(req->path, TEXT("/api/")) ||
-            text_equal(req->path, TEXT("/api")))
+            text_equal(req->path, TEXT("/api")) || text_equal(req->path, TEXT("/metrics")))
             return status_fail(st, STATUS_NOT_FOUND, "there is nothing at %.*s",
                                (int)text_utf8_whole(text_take(req->path, 200)), req->path.at);
         return api_web_serve(api->web, req, reply, st);
@@ -164,4 +166,22 @@ static void count(struct http_request *req, struct http_reply *reply)
     if (class < 0 || class > 5)
         class = 0;
     metric_add(api->route_metrics[row][class], 1);
+    metric_observe(api->duration_metrics[class_of(req)], clock_mono_us() - req->started_us);
+}
+
+static enum api_class class_of(const struct http_request *req)
+{
+    const struct api_request *request = api_request_of(req);
+    const struct api_route *route = request->route;
+    if (request->control)
+        return API_CLASS_CONTROL;
+    if (text_equal(req->path, TEXT("/metrics")))
+        return API_CLASS_PROBE;
+    if (api_error_is_v1(req->path))
+        return API_CLASS_V1;
+    if (route == NULL)
+        return API_CLASS_WEB;
+    if (!text_starts(req->path, TEXT("/api/")))
+        return API_CLASS_PROBE;
+    return route->handler == api_runs_events ? API_CLASS_EVENTS : API_CLASS_API;
 }

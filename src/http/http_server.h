@@ -6,7 +6,10 @@
  * the body is in the caller's dialect, and then the connection is closed: 400 malformed, 408 too
  * slow, 413, 414, 417, 431, 501 unknown method or transfer coding, 503 too many connections,
  * 505. A handler that returns without a reply becomes a 500.
- * A client that hangs up cancels the fiber's current wait. */
+ * A client that hangs up cancels the fiber's current wait. Its FIN is all that can be seen of a
+ * client that is gone, so one that shuts down only its writing half (a half-close) has hung up,
+ * too, and gets no answer that is not on its way yet: work for nobody is not gone on with. Clients
+ * keep their side open until they have read the answer. */
 #pragma once
 #include <stdatomic.h>
 #include "base.h"
