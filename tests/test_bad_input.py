@@ -134,6 +134,36 @@ def test_problems_of_the_platform(browser):
     problem(browser.post("/api/threads", content=b"x" * (4 << 20), headers=JSON), 413, "too-large")
 
 
+@pytest.mark.parametrize("body, status", [
+    (b"{", 400), (b"[]", 400), (b"[" * 1_000_000, 400), (b'{"model":"\xff"}', 400),
+    (json.dumps(chat_body("hi", "nobody")).encode(), 404), (json.dumps({**chat_body("hi"), "n": 0}).encode(), 400),
+], ids=["json", "array", "brackets", "utf8", "model", "field"])
+def test_what_was_read_whole_keeps_the_connection(weir, key, body, status):
+    with raw.Connection(weir.address) as c:
+        for _ in range(2):
+            c.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
+                   b"Content-Length: %d\r\n\r\n%s" % (key.encode(), len(body), body))
+            answer = c.answer()
+            assert answer.status == status and "connection" not in answer.headers
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["length", "chunks"])
+def test_what_is_too_large_closes_the_connection(weir, key, announced):
+    """Told by its length it is refused before it is read."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n" % key.encode()
+    with raw.Connection(weir.address) as c:
+        if announced:
+            c.send(head + b"Content-Length: 9000000\r\n\r\n")
+        else:
+            c.send(head + b"Transfer-Encoding: chunked\r\n\r\n")
+            for _ in range(140):
+                c.send(b"10000\r\n" + b" " * 65536 + b"\r\n")
+        answer = c.answer()
+        assert answer.status == 413 and answer.headers["connection"] == "close"
+        assert json.loads(answer.body)["error"]["code"] == "request_too_large"
+        assert c.ends(10)
+
+
 @pytest.mark.parametrize("data, status, name, words", [
     (b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", 505, "not-supported", "1.1"),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "not-supported", "1.1"),

@@ -196,7 +196,11 @@ def test_a_broken_file_that_is_put_right(start, tmp_path):
     model.write_bytes(b"GGUF is not enough")
     weir = start("up", "", WEIR_MODEL=model)
     key = weir.key()
-    assert "model.gguf" in weir.stderr() and not weir.infer_pids()
+    assert str(model) in weir.stderr() and not weir.infer_pids()
+    with weir.http(headers={"Authorization": f"Bearer {key}"}) as http:  # where it stands is the operator's alone
+        for text in (http.post("/v1/chat/completions", json=chat_body("hi", "model")).text, http.get("/readyz").text):
+            assert "model.gguf: it is" in text and str(tmp_path) not in text, text
+    assert weir.command("doctor", check=False, WEIR_MODEL=model).stdout.count(str(model)) == 1
     with open(server.MODEL, "rb") as good:
         model.write_bytes(good.read())
     eventually(weir.infer_pids)

@@ -50,8 +50,10 @@ static void look_at_models(struct api *api)
         const struct relay_model *model = &models->models[i];
         int percent;
         if (model->usable &&
-            relay_target_phase(model->target, &percent, reason) == RELAY_PHASE_FAILED)
+            relay_target_phase(model->target, &percent, reason) == RELAY_PHASE_FAILED) {
+            relay_model_reason_public(model, reason); /* anybody may ask */
             text_out_addf(&why, "%.*s: %s", TEXT_ARG(model->id), reason);
+        }
     }
     health_check_set(api->models_health, why.len == 0, text_out_text(&why));
 }

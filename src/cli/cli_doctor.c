@@ -357,7 +357,8 @@ static void check_models(struct doctor *doctor, const struct api_options *option
             "add one in the web app");
     for (size_t i = 0; i < options->models_count; i++) {
         local = local || options->models[i].path.len > 0;
-        check_model(doctor, &options->models[i]);
+        if (!doctor->running) /* else the server has told of each */
+            check_model(doctor, &options->models[i]);
     }
     char *program = arena_cstr(doctor->cli->arena, options->infer_path);
     if (local && access(program, X_OK) != 0)

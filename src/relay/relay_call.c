@@ -345,6 +345,7 @@ static bool wait_ready(struct relay_worker *worker, const struct relay_model *mo
             static const char *const states[] = {"is still loading", "is ready", "cannot be run",
                                                  "is stopped"};
             static_assert(ARRAY_LEN(states) == RELAY_PHASE_COUNT, "a phase has no words");
+            relay_model_reason_public(model, reason);
             (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' %s%s%s",
                               TEXT_ARG(model->id), states[phase], reason[0] == '\0' ? "" : ": ",
                               reason);

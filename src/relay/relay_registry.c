@@ -165,6 +165,15 @@ const struct relay_upstream *relay_snapshot_upstream(const struct relay_snapshot
     return NULL;
 }
 
+void relay_model_reason_public(const struct relay_model *model, char *reason)
+{
+    struct text folder = model->path;
+    while (folder.len > 0 && folder.at[folder.len - 1] != '/')
+        folder.len--;
+    for (size_t at; folder.len > 0 && (at = text_find(text_of(reason), folder)) < strlen(reason);)
+        memmove(reason + at, reason + at + folder.len, strlen(reason + at + folder.len) + 1);
+}
+
 static struct snapshot *snapshot_new(void)
 {
     struct snapshot *snapshot = calloc(1, sizeof(*snapshot));

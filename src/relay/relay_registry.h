@@ -23,6 +23,10 @@ struct relay_model {
     bool usable; /* it and its upstream are enabled */
     struct relay_target *target;
 };
+/* What of a reason (relay_target_phase) is for everybody: changed in place so that it names the
+ * file of a local model without the folder that it stands in. */
+void relay_model_reason_public(const struct relay_model *model, char *reason);
+
 struct relay_upstream {
     struct text id, name, base_url;
     bool has_key, enabled, managed;
