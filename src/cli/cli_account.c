@@ -43,13 +43,14 @@ int cli_user_list(struct cli *cli)
     if (!list_all(cli, "/control/users", &rows, &st))
         return cli_fail(&st);
     size_t count = json_array_size(rows);
-    struct text *cells = ARENA_ARRAY(cli->arena, 5 * (count + 1), struct text);
+    struct text *cells = ARENA_ARRAY(cli->arena, 6 * (count + 1), struct text);
     struct text *cell = cells;
     *cell++ = TEXT("EMAIL");
     *cell++ = TEXT("NAME");
     *cell++ = TEXT("ROLE");
     *cell++ = TEXT("STATE");
     *cell++ = TEXT("CREATED");
+    *cell++ = TEXT("ID");
     for (size_t i = 0; i < count; i++) {
         const json_t *row = json_array_get(rows, i);
         *cell++ = cli_member(row, "email");
@@ -58,8 +59,9 @@ int cli_user_list(struct cli *cli)
         *cell++ =
             json_is_true(json_object_get(row, "disabled")) ? TEXT("disabled") : TEXT("active");
         *cell++ = cli_time(cli->arena, json_integer_value(json_object_get(row, "created_us")));
+        *cell++ = cli_member(row, "id");
     }
-    cli_print_table(cells, 5, count + 1);
+    cli_print_table(cells, 6, count + 1);
     return CLI_OK;
 }
 

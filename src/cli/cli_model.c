@@ -7,6 +7,7 @@
 #include "http_url.h"
 #include "json.h"
 
+static int set_enabled(struct cli *cli, bool enabled);
 static struct text state_text(const json_t *state, struct arena *arena);
 
 int cli_model_list(struct cli *cli)
@@ -64,10 +65,30 @@ int cli_model_add(struct cli *cli)
                                   theirs.len > 0 ? json_stringn(theirs.at, theirs.len)
                                                  : json_string(cli->words[0]));
     }
+    if (cli_given(cli, "context")) {
+        int64_t tokens;
+        if (!text_to_i64(cli_value(cli, "context"), &tokens)) {
+            (void)status_fail(&st, STATUS_INVALID, "--context must be a number of tokens, not %.*s",
+                              TEXT_ARG(text_take(cli_value(cli, "context"), 40)));
+            return cli_fail(&st);
+        }
+        (void)json_object_set_new(body, "context_tokens", json_integer(tokens));
+    }
     if (!cli_session_open(cli, &session, &st) ||
         !cli_call(session, cli, "POST", TEXT("/api/models"), body, &answer, &st))
         return cli_fail(&st);
+    printf("%.*s\n", TEXT_ARG(cli_member(answer, "id")));
     return CLI_OK;
+}
+
+int cli_model_enable(struct cli *cli)
+{
+    return set_enabled(cli, true);
+}
+
+int cli_model_disable(struct cli *cli)
+{
+    return set_enabled(cli, false);
 }
 
 int cli_model_remove(struct cli *cli)
@@ -79,6 +100,21 @@ int cli_model_remove(struct cli *cli)
     struct text target = arena_format(cli->arena, "/api/models/%.*s", TEXT_ARG(id));
     if (!cli_session_open(cli, &session, &st) ||
         !cli_call(session, cli, "DELETE", target, NULL, &answer, &st))
+        return cli_fail(&st);
+    return CLI_OK;
+}
+
+static int set_enabled(struct cli *cli, bool enabled)
+{
+    struct status st;
+    AUTO(cli_session) struct cli_session *session = NULL;
+    AUTO(json_t) json_t *body = json_object();
+    json_t *answer = NULL;
+    struct text id = http_url_encode(text_of(cli->words[0]), cli->arena);
+    struct text target = arena_format(cli->arena, "/api/models/%.*s", TEXT_ARG(id));
+    (void)json_object_set_new(body, "enabled", json_boolean(enabled));
+    if (!cli_session_open(cli, &session, &st) ||
+        !cli_call(session, cli, "PATCH", target, body, &answer, &st))
         return cli_fail(&st);
     return CLI_OK;
 }

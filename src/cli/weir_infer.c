@@ -137,7 +137,13 @@ static const char help[] =
     "\n"
     "It ends with 0 after SIGTERM, with 2 for wrong arguments, with 3 when another try cannot "
     "help\n"
-    "(no such model, a broken file), and with 1 when one may.\n";
+    "(no such model, a broken file), and with 1 when one may.\n"
+    "\n"
+    "Examples:\n"
+    "  weir-infer --model=/models/smol.gguf\n"
+    "  weir-infer --model=/models/smol.gguf --listen=unix:/run/weir/smol.sock --context=8192\n"
+    "  weir-infer --model=/models/big.gguf --listen=0.0.0.0:8443 --token-file=infer.token \\\n"
+    "      --tls-certificate=infer.pem --tls-key=infer.key --tls-client-ca=ca.pem\n";
 
 static bool read_settings(int argc, char **argv, struct settings *s, struct status *st);
 static bool set(struct settings *s, enum option_code code, const char *value, struct status *st);
