@@ -83,9 +83,9 @@ static const struct {
 static void addresses_are_parsed(void **state)
 {
     (void)state;
+    struct net_address address;
+    struct status st;
     for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
-        struct net_address address;
-        struct status st;
         check_case(addresses[i].text);
         bool ok = net_address_parse(text_of(addresses[i].text), &address, &st);
         assert_int_equal(ok, addresses[i].host != NULL);
@@ -99,8 +99,6 @@ static void addresses_are_parsed(void **state)
         assert_int_equal(net_address_is_loopback(&address), addresses[i].loopback);
     }
     char text[5 + NET_UNIX_PATH_BYTES_MAX + 1] = "unix:";
-    struct net_address address;
-    struct status st;
     memset(text + 5, 'a', sizeof(text) - 5);
     assert_true(net_address_parse((struct text){text, sizeof(text) - 1}, &address, &st));
     assert_false(net_address_parse((struct text){text, sizeof(text)}, &address, &st));

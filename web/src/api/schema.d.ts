@@ -381,8 +381,8 @@ export interface paths {
          * @description `text/event-stream` by the HTML standard: UTF-8, lines ended by LF, events ended by an empty line. An event is
          *     exactly these three fields in this order, `data` being one line of JSON:
          *
-         *         id: 7
          *         event: delta
+         *         id: 7
          *         data: {"text":"lo wor"}
          *
          *     **Ids.** A run's events are numbered 1, 2, 3, … in the order in which they happened; `id` is that number in
