@@ -8,7 +8,8 @@
  * several events, the note is that of the last. The others count with it, an upper bound, if they
  * were sent before the last read, which did not find them; else they are only counted.
  *     relay_client PORT STREAMS SECONDS KEY PID
- * prints one line: events=N p50_us=N p99_us=N max_us=N cpu_us=N rss_kib=N lost=N */
+ * prints one line: events=N p50_us=N p99_us=N max_us=N cpu_us=N rss_kib=N lost=N idle=N (streams
+ * that were closed, and that never began). */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -121,7 +122,8 @@ static void read_stream(struct stream *stream)
         return;
     }
     if (got <= 0) {
-        lost++;
+        if (lost++ == 0)
+            (void)fprintf(stderr, "a stream was closed: %s\n", got == 0 ? "end" : strerror(errno));
         (void)close(stream->fd);
         stream->fd = -1;
         return;
@@ -236,8 +238,8 @@ int main(int argc, char **argv)
     long cpu_before = cpu_us(argv[5]);
     measuring = 1;
     run_until(now_ns(CLOCK_MONOTONIC) + seconds * 1000000000, 0);
-    printf("events=%ld p50_us=%ld p99_us=%ld max_us=%ld cpu_us=%ld rss_kib=%ld lost=%ld\n",
+    printf("events=%ld p50_us=%ld p99_us=%ld max_us=%ld cpu_us=%ld rss_kib=%ld lost=%ld idle=%ld\n",
            events_seen, percentile(0.5), percentile(0.99), percentile(1.0 - 1e-12),
-           cpu_us(argv[5]) - cpu_before, rss_kib(argv[5]), lost + (count - begun));
+           cpu_us(argv[5]) - cpu_before, rss_kib(argv[5]), lost, count - begun);
     return lost + (count - begun) > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
