@@ -218,6 +218,34 @@ def test_full_disk(start, tmp_path):
         assert browser.get(f"/api/threads/{made[0]}").status_code == 200
 
 
+def test_migrate_comes_first(tmp_path):
+    """On a folder where nothing ever was: the keys are made with the database, or nothing could open it later."""
+    assert "migrations applied" in run("migrate", data=tmp_path / "data").stdout
+    assert run("migrate", data=tmp_path / "data").stdout == "0 migrations applied\n"
+    assert run("migrate", "--check", data=tmp_path / "data").stdout == "0 migrations missing\n"
+    weir = server.Server(tmp_path)
+    weir.setup()
+    assert weir.stop() == 0
+
+
+@pytest.mark.parametrize("size", [0, 100, 140, 4096, 40_000])
+def test_full_disk_at_the_first_start(tmp_path, size):
+    """Whatever was written before it was full is no harm to the next start."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    done = subprocess.run([str(BIN / "weir"), "serve"], env=environment(tmp_path / "data", WEIR_LISTEN="127.0.0.1:0"),
+                          preexec_fn=limit, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stdout == "", done.stdout
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("weir: could not open the ") and str(tmp_path) in last or "schema" in last, done.stderr
+    for ring in (tmp_path / "data").glob("secrets/*"):
+        assert ring.stat().st_size > 100, "a ring is there as a whole or not at all"
+    weir = server.Server(tmp_path)
+    weir.setup()
+    assert weir.key().startswith("weir_sk_")
+    assert weir.stop() == 0
+
+
 def test_killed_and_started_again(start):
     """kill -9: what was answered is there, and a run that was cut ends in a clear state."""
     weir = start()

@@ -110,6 +110,9 @@ static void check_data_folder(struct doctor *doctor)
                 strerror(errno));
     } else if (!S_ISDIR(found.st_mode)) {
         say(doctor, VERDICT_FAIL, "data folder", "%s is not a folder: set WEIR_DATA", path);
+    } else if (access(path, R_OK | W_OK | X_OK) != 0 && errno == EROFS) {
+        say(doctor, VERDICT_FAIL, "data folder",
+            "%s is on a read-only file system: mount it for writing, or set WEIR_DATA", path);
     } else if (access(path, R_OK | W_OK | X_OK) != 0) {
         say(doctor, VERDICT_FAIL, "data folder",
             "%s can not be written by user %d: give it to this user (chown), or set WEIR_DATA",

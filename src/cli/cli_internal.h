@@ -21,6 +21,7 @@ struct cli_store {
     struct db *db;
     struct account *account;
     struct observe *observe;
+    int migrations; /* how many were applied */
 };
 /* Makes the data folder when it is missing, takes its lock, opens everything and migrates.
  * Fails: with one sentence on what is in the way; nothing stays open. */

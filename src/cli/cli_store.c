@@ -102,7 +102,7 @@ static bool open_all(struct cli *cli, struct cli_store *store, struct status *st
         .queue_max = config_int(config, "database_queue_max"),
         .size_max = (int64_t)config_bytes(config, "database_size_max"),
     };
-    if (!db_open(&db_options, &store->db, st) || !db_migrate(store->db, NULL, st))
+    if (!db_open(&db_options, &store->db, st) || !db_migrate(store->db, &store->migrations, st))
         return status_wrap(st, "could not open the database");
     const struct account_options account_options = {
         .db = store->db,
