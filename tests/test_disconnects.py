@@ -61,9 +61,20 @@ def leave(connection, data, pick, whole=0.7):
 
 
 def of_v1(weir, key, local=0.1, tls=None):
+    def within_an_answer(pick):
+        """Left when it certainly has a sequence."""
+        body = json.dumps(chat_body("hi", "smol", stream=True, max_tokens=200, n=pick.choice([1, 1, 3]))).encode()
+        with raw.Connection(weir.address, timeout=120) as connection:
+            connection.send(request(key, body))
+            connection.until(b'"content":"')
+            if pick.random() < 0.5:
+                connection.reset()
+
     def one(pick):
         kind = pick.random()
         data = completion(key, pick, local) if kind < 0.7 else pipelined(key, pick, local) if kind < 0.85 else upload(key, pick)
+        if pick.random() < local / 4:
+            return within_an_answer(pick)
         with raw.Connection(weir.address, tls=tls) as connection:
             leave(connection, data, pick)
     return one
