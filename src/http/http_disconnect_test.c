@@ -318,6 +318,33 @@ static void last_words_are_heard(void **state)
     rig_run(last_words, NULL);
 }
 
+/* The same for a reply that has begun: its last piece still goes out, and it ends as a whole. */
+static void last_piece(struct rig *rig)
+{
+    bool closed;
+    struct net_conn *conn = rig_connect(rig), *gone = rig_connect(rig);
+    rig_send(conn, TEXT("GET /stream-and-tell HTTP/1.1\r\n" HOST "\r\n"));
+    rig_send(gone, TEXT("GET /stream-and-tell HTTP/1.1\r\n" HOST "\r\n"));
+    while (rig->calls < 2)
+        rig_sleep(1);
+    net_close(gone);
+    rig_wait_connections(rig, 1);
+    assert_int_equal(rig->gone, 1);
+    http_server_drain(rig->server, 0, 0);
+    assert_int_equal(rig->gone, 1);
+    struct text response = rig_receive(rig, conn, 2000, &closed);
+    assert_int_equal(rig_status(response), 200);
+    assert_int_equal(rig_count(response, TEXT("\r\n9\r\ncut short\r\n0\r\n\r\n")), 1);
+    assert_true(closed);
+    net_close(conn);
+}
+
+static void last_piece_is_heard(void **state)
+{
+    (void)state;
+    rig_run(last_piece, NULL);
+}
+
 /* Nor does an arena over its limit keep the answer back. */
 static void over_limit(struct rig *rig)
 {
@@ -382,8 +409,9 @@ int main(void)
         cmocka_unit_test(back_pressure),        cmocka_unit_test(floods_bounded),
         cmocka_unit_test(replies_as_they_come), cmocka_unit_test(connections_bounded),
         cmocka_unit_test(stops_gently),         cmocka_unit_test(stops_in_time),
-        cmocka_unit_test(last_words_are_heard), cmocka_unit_test(requests_bounded),
-        cmocka_unit_test(stops_with_the_loop),  cmocka_unit_test(unix_socket),
+        cmocka_unit_test(last_words_are_heard), cmocka_unit_test(last_piece_is_heard),
+        cmocka_unit_test(requests_bounded),     cmocka_unit_test(stops_with_the_loop),
+        cmocka_unit_test(unix_socket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

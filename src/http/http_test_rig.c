@@ -232,6 +232,14 @@ static bool answer(struct rig *rig, struct http_request *req, struct http_reply 
         return loop_sleep(clock_deadline_ms(60000), st) ||
                http_reply_send(reply, 503, TEXT("text/plain"), TEXT("cut short"), &told);
     }
+    if (text_equal(req->path, TEXT("/stream-and-tell"))) {
+        struct status told;
+        if (!http_reply_start(reply, 200, st) || !http_reply_write(reply, TEXT("begun, "), st))
+            return false;
+        bool slept = loop_sleep(clock_deadline_ms(60000), st);
+        rig->gone += http_request_gone(req);
+        return slept || http_reply_end_with(reply, TEXT("cut short"), &told);
+    }
     if (text_equal(req->path, TEXT("/nothing")))
         return true;
     if (text_equal(req->path, TEXT("/half")))

@@ -16,7 +16,7 @@ struct rig {
     struct arena *arena;
     struct http_server_options options;
     /* What the handler of http_test_handler.c saw. */
-    int calls, cancelled, errors;
+    int calls, gone, cancelled, errors;
     uint64_t written;
     struct status last; /* of what failed in the handler */
     void *user;
