@@ -232,3 +232,21 @@ def test_still_well(weir, http):
     assert http.get("/healthz").status_code == 200
     assert http.get("/readyz").status_code == 200
     assert http.post(CHAT, json=chat_body("hi")).status_code == 200
+
+
+def test_pages_of_other_origins_can_read_errors(start):
+    weir = start(WEIR_CORS_ORIGINS_V1="https://app.example.com")
+    key = {"Authorization": f"Bearer {weir.key()}", "Content-Type": "application/json"}
+    chat = "/v1/chat/completions"
+    with weir.http(headers={"Origin": "https://app.example.com"}) as http:
+        for status, answer in [
+            (200, http.get("/v1/models", headers=key)), (401, http.get("/v1/models")),
+            (404, http.get("/v1/nothing", headers=key)), (404, http.get("/v1/models/nobody", headers=key)),
+            (405, http.put("/v1/models", headers=key)), (400, http.post(chat, headers=key, content=b"{")),
+        ]:
+            assert answer.status_code == status
+            assert answer.headers.get("access-control-allow-origin") == "https://app.example.com", (status, answer.headers)
+            assert answer.headers.get_list("vary").count("Origin") == 1
+        assert "access-control-allow-origin" not in http.get("/api/me").headers
+        other = http.get("/v1/models", headers={"Origin": "https://evil.example.com"})
+        assert "access-control-allow-origin" not in other.headers

@@ -106,8 +106,6 @@ static bool run(struct api_listener *listener, struct http_request *req, struct 
         return false;
     if (listener->metrics)
         return api_metrics_get(req, reply, st);
-    if (v1)
-        api_auth_cors(req, reply);
     switch (http_router_find(api->router, req, &allow)) {
     case HTTP_ROUTER_FOUND:
         break;
@@ -149,6 +147,8 @@ static void add_headers(struct http_request *req, struct http_reply *reply)
         http_reply_header(reply, TEXT("Cache-Control"), TEXT("no-store"));
     if (req->is_tls)
         http_reply_header(reply, TEXT("Strict-Transport-Security"), TEXT("max-age=31536000"));
+    if (api_error_is_v1(req->path)) /* on errors, too: a page must be able to read them */
+        api_auth_cors(req, reply);
 }
 
 static bool changes(const struct http_request *req)
