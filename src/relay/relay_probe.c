@@ -22,6 +22,8 @@ bool relay_probe_models(struct relay_worker *worker, struct relay_target *target
         .connect_ms = CONNECT_MS,
         .total_ms = TOTAL_MS,
     };
+    if (relay_target_is_locked(held))
+        return status_fail(st, STATUS_UNAVAILABLE, "the upstream's key could not be opened");
     if (!relay_call_origin(worker, held, &call.origin, st) ||
         !http_client_call(relay_call_client(worker), &call, arena, &response, st))
         return status_wrap(st, "could not ask the upstream for its models");

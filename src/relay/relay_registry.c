@@ -17,6 +17,8 @@ struct snapshot {
     struct arena *arena;
     struct relay_target **targets;
     size_t targets_count;
+    int64_t rows_version;
+    bool locked; /* a key in it could not be opened */
 };
 
 struct relay_registry {
@@ -77,15 +79,16 @@ bool relay_registry_refresh(struct relay_registry *registry, struct status *st)
     struct relay_rows rows;
     if (!relay_store_version(&registry->store, &version, st))
         return false;
-    if (version == relay_registry_version(registry))
+    AUTO(relay_snapshot) struct relay_snapshot *held = relay_registry_take(registry);
+    const struct snapshot *before = (const struct snapshot *)held;
+    if (version == before->rows_version && !before->locked)
         return true;
-    AUTO(relay_snapshot) struct relay_snapshot *before = relay_registry_take(registry);
     struct snapshot *fresh = snapshot_new();
     if (!relay_store_load(&registry->store, fresh->arena, &rows, st)) {
         relay_snapshot_release(&fresh->public);
         return false;
     }
-    snapshot_fill(registry, (struct snapshot *)before, &rows, fresh);
+    snapshot_fill(registry, before, &rows, fresh);
     install(registry, fresh);
     return true;
 }
@@ -204,8 +207,9 @@ static void snapshot_fill(struct relay_registry *registry, const struct snapshot
             .target = upstream_target(registry, before, out, row),
         };
     }
-    out->public = (struct relay_snapshot){rows->version, models, upstreams, rows->models_count,
-                                          rows->upstreams_count};
+    out->rows_version = rows->version;
+    out->public =
+        (struct relay_snapshot){0, models, upstreams, rows->models_count, rows->upstreams_count};
     for (size_t i = 0; i < rows->models_count; i++) {
         const struct relay_model_row *row = &rows->models[i];
         const struct relay_upstream *upstream =
@@ -234,7 +238,8 @@ static struct relay_target *upstream_target(struct relay_registry *registry,
 {
     struct status st = {0};
     struct text plain = TEXT(""), authorization = TEXT("");
-    /* The sealed key is part of what it is: a new key makes a new target. */
+    /* The sealed key is part of what it is: a new key makes a new target. So does one that can be
+     * opened, or not any more. */
     struct text key =
         arena_format(out->arena, "upstream %.*s %.*s ", TEXT_ARG(row->id), TEXT_ARG(row->base_url));
     struct text_buf whole = text_buf_in(out->arena, 16 * KIB);
@@ -242,12 +247,18 @@ static struct relay_target *upstream_target(struct relay_registry *registry,
     text_buf_add(&whole, row->api_key_sealed);
     AUTO(arena) struct arena *scratch = arena_open(16 * KIB);
     bool opened = relay_store_open_key(&registry->store, row, scratch, &plain, &st);
+    if (!opened)
+        text_buf_add(&whole, TEXT(" locked"));
     if (plain.len > 0)
         authorization = arena_format(scratch, "Bearer %.*s", TEXT_ARG(plain));
     struct relay_target *target =
         target_get(before, out, text_buf_text(&whole), row->base_url, authorization, false);
-    if (!opened)
-        relay_target_set_phase(target, RELAY_PHASE_FAILED, -1, status_text(&st));
+    if (!opened) {
+        out->locked = true;
+        if (!relay_target_is_locked(target)) /* said once */
+            LOG_WARN("an upstream cannot be used", LOG_TEXT("why", status_text(&st)));
+        relay_target_lock(target, status_text(&st));
+    }
     if (plain.len > 0) {
         explicit_bzero((char *)(uintptr_t)plain.at, plain.len);
         explicit_bzero((char *)(uintptr_t)authorization.at, authorization.len);
@@ -295,11 +306,16 @@ static struct relay_target *target_get(const struct snapshot *before, struct sna
     return target;
 }
 
+/* Of two that were read at the same time the newer stays. One with the same rows is news when its
+ * keys could be opened. */
 static void install(struct relay_registry *registry, struct snapshot *fresh)
 {
     struct snapshot *gone = fresh;
     (void)pthread_mutex_lock(&registry->lock);
-    if (fresh->public.version > registry->current->public.version) { /* else another was faster */
+    const struct snapshot *current = registry->current;
+    if (fresh->rows_version > current->rows_version ||
+        (fresh->rows_version == current->rows_version && current->locked && !fresh->locked)) {
+        fresh->public.version = current->public.version + 1;
         gone = registry->current;
         registry->current = fresh;
         atomic_store_explicit(&registry->version, fresh->public.version, memory_order_release);

@@ -34,7 +34,7 @@ struct relay_upstream {
     struct relay_target *target;
 };
 struct relay_snapshot {
-    int64_t version;
+    int64_t version;                  /* one more than the snapshot before */
     const struct relay_model *models; /* in the order in which they were added */
     const struct relay_upstream *upstreams;
     size_t models_count, upstreams_count;
@@ -53,7 +53,8 @@ struct relay_store *relay_registry_store(struct relay_registry *registry);
 
 /* Loads the rows if they have changed. Call it after a change, so that the caller sees it at once.
  * Waits. Fails: as the database; the old snapshot stays. A key that cannot be opened makes its
- * upstream unusable, with the reason in its state, and is no failure. */
+ * upstream unusable, with the reason in its state, and is no failure; the next refresh tries again.
+ */
 MUST_CHECK bool relay_registry_refresh(struct relay_registry *registry, struct status *st);
 /* The body of one fiber per process: refreshes every second until it is cancelled. */
 void relay_registry_watch(void *registry);

@@ -13,6 +13,7 @@ struct relay_target {
     char *key, *url, *authorization;
     size_t key_len, url_len, authorization_len;
 
+    _Atomic bool locked; /* its key could not be opened */
     _Atomic int phase, percent;
     _Atomic int64_t context_tokens, outstanding;
     _Atomic int failures;          /* in a row */
@@ -115,6 +116,18 @@ enum relay_phase relay_target_phase(struct relay_target *target, int *percent, c
     return phase;
 }
 
+void relay_target_lock(struct relay_target *target, struct text reason)
+{
+    WEIR_ASSERT(!target->local && target->authorization_len == 0);
+    relay_target_set_phase(target, RELAY_PHASE_FAILED, -1, reason);
+    atomic_store(&target->locked, true);
+}
+
+bool relay_target_is_locked(const struct relay_target *target)
+{
+    return atomic_load_explicit(&target->locked, memory_order_relaxed);
+}
+
 void relay_target_set_context(struct relay_target *target, int64_t context_tokens)
 {
     atomic_store(&target->context_tokens, context_tokens);
@@ -127,6 +140,8 @@ int64_t relay_target_context(const struct relay_target *target)
 
 bool relay_target_admit(struct relay_target *target, struct status *st)
 {
+    if (relay_target_is_locked(target))
+        return status_fail(st, STATUS_UNAVAILABLE, "the upstream cannot be used at the moment");
     int64_t until = atomic_load(&target->open_until_us);
     if (until != 0) {
         int64_t left_us = until - clock_mono_us();

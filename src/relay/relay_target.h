@@ -45,10 +45,15 @@ void relay_target_set_phase(struct relay_target *target, enum relay_phase phase,
 /* What people see; the breaker makes an upstream FAILED. `reason` has room for
  * RELAY_TARGET_REASON_BYTES. */
 enum relay_phase relay_target_phase(struct relay_target *target, int *percent, char *reason);
+/* An upstream whose key could not be opened: it is not called, and people see why. It stays so:
+ * whoever can open the key makes another target. */
+void relay_target_lock(struct relay_target *target, struct text reason);
+bool relay_target_is_locked(const struct relay_target *target);
 void relay_target_set_context(struct relay_target *target, int64_t context_tokens);
 int64_t relay_target_context(const struct relay_target *target); /* 0: not known */
 
-/* Before a call. Fails: STATUS_UNAVAILABLE with retry_after_ms while the breaker is open. */
+/* Before a call. Fails: STATUS_UNAVAILABLE when it is locked, and with retry_after_ms while the
+ * breaker is open. */
 MUST_CHECK bool relay_target_admit(struct relay_target *target, struct status *st);
 /* After it: whether anybody was there. Each admit needs one of these three. */
 void relay_target_succeeded(struct relay_target *target);

@@ -1,0 +1,135 @@
+/* Rows into snapshots: above all, an upstream whose key cannot be opened is not called without. */
+#include "relay_registry.h"
+#include <stdio.h>
+#include "check.h"
+#include "db_scratch.h"
+#include "vault.h"
+
+static struct db_scratch scratch;
+static struct vault *right, *wrong;
+static struct arena *arena;
+
+static struct vault *open_vault(const char *name)
+{
+    char folder[200];
+    struct status st = {0};
+    struct vault *vault = NULL;
+    snprintf(folder, sizeof(folder), "%s/%s", scratch.folder, name);
+    assert_true(vault_open(&(struct vault_options){.folder = text_of(folder), .create = true},
+                           &vault, &st));
+    return vault;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    db_scratch_open(&scratch);
+    right = open_vault("right");
+    wrong = open_vault("wrong");
+    arena = arena_open(4 * MIB);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    vault_close(right);
+    vault_close(wrong);
+    arena_close(arena);
+    db_scratch_close(&scratch);
+    return 0;
+}
+
+static struct relay_registry *open_registry(struct vault *vault)
+{
+    return relay_registry_open(&(struct relay_registry_options){
+        .store = {.db = scratch.db, .vault = vault}, .run_folder = text_of(scratch.folder)});
+}
+
+static void add_upstream(struct relay_registry *registry, struct relay_upstream_row *row)
+{
+    struct status st = {0};
+    *row = (struct relay_upstream_row){
+        .name = TEXT("up"), .base_url = TEXT("https://up.example/v1"), .enabled = true};
+    assert_true(
+        relay_store_upstream_add(relay_registry_store(registry), row, TEXT("secret"), arena, &st));
+}
+
+/* The one upstream after a refresh; its phase is asserted. */
+static struct relay_target *target_now(struct relay_registry *registry,
+                                       struct relay_snapshot **held, enum relay_phase want)
+{
+    struct status st = {0};
+    char reason[RELAY_TARGET_REASON_BYTES];
+    int percent;
+    assert_true(relay_registry_refresh(registry, &st));
+    relay_snapshot_release(*held);
+    *held = relay_registry_take(registry);
+    assert_int_equal((*held)->upstreams_count, 1);
+    struct relay_target *target = (*held)->upstreams[0].target;
+    assert_int_equal(relay_target_phase(target, &percent, reason), want);
+    assert_int_equal(reason[0] != '\0', want == RELAY_PHASE_FAILED);
+    return target;
+}
+
+static void a_key_that_does_not_open(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    struct relay_upstream_row row;
+    struct text name = TEXT("renamed");
+    AUTO(relay_registry) struct relay_registry *registry = open_registry(right);
+    AUTO(relay_snapshot) struct relay_snapshot *held = NULL;
+    struct relay_store *store = relay_registry_store(registry);
+    add_upstream(registry, &row);
+    store->vault = wrong;
+    struct relay_target *locked = target_now(registry, &held, RELAY_PHASE_FAILED);
+    assert_false(relay_target_admit(locked, &st));
+    assert_int_equal(st.code, STATUS_UNAVAILABLE);
+    assert_int_equal(relay_target_authorization(locked).len, 0);
+    /* Still so after a change of the row, and when nothing has changed. */
+    assert_true(relay_store_upstream_change(
+        store, row.id, &(struct relay_upstream_change){.name = &name}, arena, &row, &st));
+    locked = target_now(registry, &held, RELAY_PHASE_FAILED);
+    assert_false(relay_target_admit(locked, &st));
+    int64_t version = relay_registry_version(registry);
+    locked = target_now(registry, &held, RELAY_PHASE_FAILED);
+    assert_false(relay_target_admit(locked, &st));
+    assert_int_equal(relay_registry_version(registry), version);
+    /* The key is back: the next look opens it, and everybody sees another snapshot. */
+    store->vault = right;
+    struct relay_target *open = target_now(registry, &held, RELAY_PHASE_READY);
+    assert_true(relay_registry_version(registry) > version);
+    check_text(relay_target_authorization(open), "Bearer secret");
+    assert_true(relay_target_admit(open, &st));
+    relay_target_left(open);
+}
+
+static void the_same_target_for_the_same_row(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    struct relay_upstream_row row;
+    struct text name = TEXT("renamed"), key = TEXT("other");
+    AUTO(relay_registry) struct relay_registry *registry = open_registry(right);
+    AUTO(relay_snapshot) struct relay_snapshot *held = NULL;
+    struct relay_store *store = relay_registry_store(registry);
+    add_upstream(registry, &row);
+    struct relay_target *first = target_now(registry, &held, RELAY_PHASE_READY);
+    assert_true(relay_store_upstream_change(
+        store, row.id, &(struct relay_upstream_change){.name = &name}, arena, &row, &st));
+    assert_ptr_equal(target_now(registry, &held, RELAY_PHASE_READY), first);
+    assert_true(relay_store_upstream_change(
+        store, row.id, &(struct relay_upstream_change){.api_key = &key}, arena, &row, &st));
+    struct relay_target *second = target_now(registry, &held, RELAY_PHASE_READY);
+    check_text(relay_target_authorization(second), "Bearer other");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_key_that_does_not_open, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_same_target_for_the_same_row, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
