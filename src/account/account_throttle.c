@@ -137,6 +137,7 @@ void throttle_end(struct throttle *throttle, struct throttle_turn *turn,
     }
     if (outcome == THROTTLE_PASSED) {
         struct throttle_entry *own = turn->counts[0], *known = NULL;
+        WEIR_ASSERT(own != NULL);
         own->failures = own->level = 0, own->until_us = 0;
         if (turn->address.len > 0)
             known = entry_of(throttle, "known", turn->account, turn->address, true);

@@ -43,10 +43,9 @@ void http_client_close(struct http_client *client)
     if (client == NULL)
         return;
     while (client->first != NULL) {
-        /* http_origin_close unlinks what it frees. */
-        WEIR_ASSERT(client->first->in_use == 0 &&
-                    client->first->held == 0); // NOLINT(clang-analyzer-unix.Malloc)
-        http_origin_close(client->first);
+        struct http_origin *origin = client->first; /* http_origin_close unlinks what it frees */
+        WEIR_ASSERT(origin->in_use + origin->held == 0); // NOLINT(clang-analyzer-unix.Malloc)
+        http_origin_close(origin);
     }
     client->closed = true;
     if (client->sweeper != NULL)
