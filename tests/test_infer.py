@@ -95,8 +95,12 @@ def check_bad_model(start, path):
     assert eventually(failed, 60)
     answer = ask(weir, weir.key())
     assert answer.status_code == 503 and answer.json()["error"]["message"]
+    weir.member("mona@example.com")
+    with weir.signed_in("mona@example.com") as mona:
+        assert str(path.parent) not in mona.get("/api/models").text
     with weir.http() as http:
         assert http.get("/healthz").status_code == 200
+        assert str(path.parent) not in answer.text + http.get("/readyz").text, "where files lie is the owner's to know"
     assert weir.stop() == 0
 
 

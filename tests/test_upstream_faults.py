@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from harness import raw
-from harness.server import chat_body, eventually, fault
+from harness.server import EMAIL, chat_body, eventually, fault, free_port
 
 pytestmark = pytest.mark.short
 
@@ -78,6 +78,44 @@ def test_errors_of_the_upstream(http, status, expected, stream):
     assert "upstream-secret" not in answer.text
     if status == 429:
         assert answer.headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize("name", ["param", "code", "message"])
+def test_long_words_of_the_upstream(http, name):
+    """Cut between characters: what comes is valid, and still says something."""
+    for pad in range(3):
+        error = {"message": "no", "type": "x", "param": None, "code": None, name: "a" * pad + "é€" * 2000}
+        answer = ask(http, fault(do="body", status=400, body=json.dumps({"error": error})))
+        assert answer.status_code == 400
+        assert json.loads(answer.content.decode())["error"][name].startswith("a" * pad + "é€é")
+
+
+def test_no_addresses_in_errors(start, upstream):
+    """The log has the whole reason; a customer or a member learns nothing of our machines."""
+    gone = free_port()
+    weir = start(config=f"[upstream gone]\nurl = http://127.0.0.1:{gone}/v1\n[model gone]\nupstream = gone\n"
+                        f"[upstream fault]\nurl = {upstream.url}\n[model fault]\nupstream = fault\n")
+    weir.member("mona@example.com")
+    with weir.http(headers={"Authorization": f"Bearer {weir.key()}"}) as http:
+        for _ in range(7):
+            answer = ask(http, "hi", model="gone")
+            assert answer.status_code == 503
+            assert "127.0.0.1" not in answer.text, answer.text
+        for order in (dict(cut_at=10), dict(do="close")):
+            answer = ask(http, fault(**order))
+            assert answer.status_code == 502 and "127.0.0.1" not in answer.text, answer.text
+        _, found = events(http, fault(words=5, cut_at=300))
+        assert any(map(is_error_event, found)) and "127.0.0.1" not in "".join(found)
+        assert str(gone) not in http.get("/readyz").text
+    assert f"127.0.0.1:{gone}" in weir.stderr()
+    for email, sees in ((EMAIL, True), ("mona@example.com", False)):
+        with weir.signed_in(email) as browser:
+            model = next(m for m in browser.get("/api/models").json()["data"] if m["id"] == "gone")
+            assert model["state"]["phase"] == "failed"
+            assert (str(gone) in (model["state"]["reason"] or "")) == sees
+            thread = browser.post("/api/threads", json={}).json()["id"]
+            run = browser.post(f"/api/threads/{thread}/runs", json={"parent_id": None, "model": "gone", "content": "hi"})
+            assert str(gone) not in run.text + browser.get(f"/api/threads/{thread}").text
 
 
 def test_errors_are_typed_for_the_sdk(client):

@@ -52,7 +52,8 @@ static void look_at_models(struct api *api)
         if (model->usable &&
             relay_target_phase(model->target, &percent, reason) == RELAY_PHASE_FAILED) {
             relay_model_reason_public(model, reason); /* anybody may ask */
-            text_out_addf(&why, "%.*s: %s", TEXT_ARG(model->id), reason);
+            text_out_addf(&why, "the model %.*s has failed%s%s", TEXT_ARG(model->id),
+                          reason[0] == '\0' ? "" : ": ", reason);
         }
     }
     health_check_set(api->models_health, why.len == 0, text_out_text(&why));
@@ -68,7 +69,8 @@ void api_health_watch(void *arg)
             return;
         if (!ok)
             LOG_WARN("the database does not answer", LOG_TEXT("why", status_text(&st)));
-        health_check_set(api->database_health, ok, ok ? TEXT("") : status_text(&st));
+        health_check_set(api->database_health, ok,
+                         ok ? TEXT("") : TEXT("the database does not answer"));
         look_at_models(api);
     } while (loop_sleep(clock_deadline_ms(PING_EVERY_MS), &st));
 }

@@ -135,6 +135,8 @@ static void write_model(struct api_json *json, const struct relay_model *model, 
         api_json_number(json, "progress", percent / 100.0);
     else
         api_json_null(json, "progress");
+    if (!owner)
+        relay_model_reason_public(model, reason);
     api_json_text_or_null(json, "reason", phase == RELAY_PHASE_READY ? TEXT("") : text_of(reason));
     api_json_close(json, '}');
     api_json_int_or_null(json, "context_tokens", context);

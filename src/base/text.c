@@ -193,6 +193,14 @@ size_t text_utf8_whole(struct text text)
     return text.len;
 }
 
+struct text text_utf8_take(struct text text, size_t bytes_max)
+{
+    if (text.len <= bytes_max)
+        return text;
+    struct text front = text_take(text, bytes_max);
+    return text_take(front, text_utf8_whole(front));
+}
+
 struct text_out text_out_over(char *memory, size_t size)
 {
     WEIR_ASSERT(memory != NULL && size > 0);

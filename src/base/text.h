@@ -39,6 +39,8 @@ bool text_utf8_valid(struct text text);
 /* How many bytes at the front are whole characters: at most 3 bytes of a character that is still
  * to come stay behind. Bytes that can never become valid are counted as whole. */
 size_t text_utf8_whole(struct text text);
+/* The front of `text`, at most `bytes_max` of it, cut between characters. */
+struct text text_utf8_take(struct text text, size_t bytes_max);
 
 /* A text being built in memory of the caller's: what does not fit is cut and `cut` says so. */
 struct text_out {

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "fiber.h"
 #include "http_client.h"
+#include "log.h"
 #include "loop.h"
 #include "rand.h"
 #include "relay_call_internal.h"
@@ -45,7 +46,8 @@ struct relay_call {
     struct http_response *response;
     int64_t opened_us, head_us;
     int retries;
-    bool admitted; /* the target waits to hear how it went */
+    bool admitted;     /* the target waits to hear how it went */
+    bool says_address; /* the failure at hand names machines: it is not the caller's to read */
     bool settled;
     struct text body;
     struct relay_chunk chunk;
@@ -65,6 +67,7 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
                     struct text body, bool *again, int64_t *after_ms, struct status *st);
 static bool refused(struct relay_call *call, const struct relay_call_options *options, bool *again,
                     int64_t *after_ms, struct status *st);
+static bool conceal(const struct relay_call *call, struct status *st);
 static bool content_type_is(const struct http_response *response, struct text type);
 static void set_code(const struct relay_call_options *options, struct text code);
 static void read_body_chunk(void *arg);
@@ -147,7 +150,7 @@ bool relay_call_check(struct relay_worker *worker, struct text id, struct status
 
 bool relay_call_read(struct relay_call *call, struct text *piece, struct status *st)
 {
-    return http_response_read(call->response, piece, st);
+    return http_response_read(call->response, piece, st) || conceal(call, st);
 }
 
 bool relay_call_body(struct relay_call *call, struct text *body, struct relay_chunk *chunk,
@@ -156,7 +159,7 @@ bool relay_call_body(struct relay_call *call, struct text *body, struct relay_ch
     if (!http_response_body(call->response, BODY_BYTES_MAX, call->arena, &call->body, st)) {
         if (st->code == STATUS_TOO_LARGE)
             st->code = STATUS_UPSTREAM;
-        return false;
+        return conceal(call, st);
     }
     if (call->body.len <= RELAY_REQUEST_INLINE_BYTES)
         read_body_chunk(call);
@@ -231,7 +234,7 @@ void relay_call_close(struct relay_call *call)
 static struct relay_limits with_defaults(struct relay_limits limits)
 {
     static const struct relay_limits defaults = {
-        .stream_max_ms = 15 * 60 * 1000,
+        .stream_max_ms = (int64_t)15 * 60 * 1000,
         .connect_ms = 5000,
         .first_byte_ms = 60000,
         .answer_ms = 600000,
@@ -368,6 +371,7 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
     for (;;) {
         bool again = false;
         int64_t after_ms = 0;
+        call->says_address = false;
         if (!wait_ready(worker, call->model, wait_until_us, st) ||
             !relay_target_admit(call->model->target, st))
             return false;
@@ -388,7 +392,7 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
         else
             relay_target_succeeded(call->model->target);
         if (!again || call->retries == RELAY_RETRIES_MAX)
-            return false;
+            return call->says_address ? conceal(call, st) : false;
         /* The first time at once: a connection of the pool may just have been closed. */
         int64_t pause_ms = (int64_t)RETRY_MS * call->retries;
         pause_ms = pause_ms / 2 + (int64_t)rand_below((uint64_t)pause_ms / 2 + 1);
@@ -435,13 +439,15 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
         .idle_ms = local ? limits->local_idle_ms : limits->idle_ms,
         .total_ms = limits->stream_max_ms,
     };
+    call->says_address = true;
     if (!relay_call_origin(call->worker, target, &http.origin, st))
         return false;
     if (!http_client_call(call->worker->client, &http, call->arena, &call->response, st)) {
         call->response = NULL;
         *again = st->code == STATUS_UNAVAILABLE || st->code == STATUS_UPSTREAM;
-        return status_wrap(st, "could not reach the model '%.*s'", TEXT_ARG(call->model->id));
+        return false;
     }
+    call->says_address = false;
     if (call->response->http_status != 200)
         return refused(call, options, again, after_ms, st);
     if (!content_type_is(call->response,
@@ -477,7 +483,7 @@ static bool refused(struct relay_call *call, const struct relay_call_options *op
     }
     if (relay_json_check(body, &root, &ignored) && relay_json_member(root, TEXT("error"), &error))
         relay_chunk_error(error, call->arena, &message, &param, &code);
-    message = text_take(message, STATUS_TEXT_BYTES_MAX - 1);
+    message = text_utf8_take(message, STATUS_TEXT_BYTES_MAX - 1);
     switch (http_status) {
     case 400:
     case 409:
@@ -491,7 +497,8 @@ static bool refused(struct relay_call *call, const struct relay_call_options *op
         if (param.len == 0)
             return status_fail(st, STATUS_INVALID, "%.*s", TEXT_ARG(message));
         char field[STATUS_FIELD_BYTES_MAX];
-        (void)snprintf(field, sizeof(field), "%.*s", TEXT_ARG(param));
+        (void)snprintf(field, sizeof(field), "%.*s",
+                       TEXT_ARG(text_utf8_take(param, sizeof(field) - 1)));
         return status_fail_field(st, STATUS_INVALID, field, "%.*s", TEXT_ARG(message));
     case 429:
         *again = !call->model->local && *after_ms <= RETRY_AFTER_MS_MAX;
@@ -519,6 +526,26 @@ static bool refused(struct relay_call *call, const struct relay_call_options *op
     }
 }
 
+/* The whole reason goes to the log; the caller, who may be anybody with a key, gets a sentence
+ * without the addresses of our machines. */
+static bool conceal(const struct relay_call *call, struct status *st)
+{
+    struct text id = call->model->id;
+    int64_t retry_after_ms = st->retry_after_ms;
+    if (st->code == STATUS_CANCELLED || st->code == STATUS_LIMIT || st->code == STATUS_CLOSED)
+        return false; /* nobody reads it */
+    LOG_WARN("a call to a model failed", LOG_TEXT("model", id), LOG_TEXT("why", status_text(st)));
+    if (st->code == STATUS_TIMEOUT)
+        (void)status_fail(st, st->code, "the model '%.*s' did not answer in time", TEXT_ARG(id));
+    else if (st->code == STATUS_UNAVAILABLE)
+        (void)status_fail(st, st->code, "the model '%.*s' cannot be reached now", TEXT_ARG(id));
+    else /* an address that cannot be used is no fault of the caller's */
+        (void)status_fail(st, st->code == STATUS_INVALID ? STATUS_UPSTREAM : st->code,
+                          "the connection to the model '%.*s' broke", TEXT_ARG(id));
+    st->retry_after_ms = retry_after_ms;
+    return false;
+}
+
 static bool content_type_is(const struct http_response *response, struct text type)
 {
     struct text value = http_header_get(response->headers, TEXT("content-type"));
@@ -530,7 +557,7 @@ static void set_code(const struct relay_call_options *options, struct text code)
 {
     if (options->error_code != NULL)
         (void)snprintf(options->error_code, RELAY_CODE_BYTES, "%.*s",
-                       TEXT_ARG(text_take(code, RELAY_CODE_BYTES - 1)));
+                       TEXT_ARG(text_utf8_take(code, RELAY_CODE_BYTES - 1)));
 }
 
 /* On the loop or, for a long one, on a thread of the pool. */

@@ -175,6 +175,8 @@ void relay_model_reason_public(const struct relay_model *model, char *reason)
         folder.len--;
     for (size_t at; folder.len > 0 && (at = text_find(text_of(reason), folder)) < strlen(reason);)
         memmove(reason + at, reason + at + folder.len, strlen(reason + at + folder.len) + 1);
+    if (!model->local || strchr(reason, '/') != NULL)
+        reason[0] = '\0';
 }
 
 static struct snapshot *snapshot_new(void)

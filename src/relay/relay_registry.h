@@ -24,7 +24,8 @@ struct relay_model {
     struct relay_target *target;
 };
 /* What of a reason (relay_target_phase) is for everybody: changed in place so that it names the
- * file of a local model without the folder that it stands in. */
+ * file of a local model without the folder that it stands in. Empty where it would name another
+ * path, or the address of an upstream: the log and the owner have it. */
 void relay_model_reason_public(const struct relay_model *model, char *reason);
 
 struct relay_upstream {

@@ -125,10 +125,37 @@ static void the_same_target_for_the_same_row(void **state)
     check_text(relay_target_authorization(second), "Bearer other");
 }
 
+/* What everybody may read of a reason. */
+static void reasons_in_public(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reason, *of_local, *of_other;
+    } cases[] = {
+        {"could not read /srv/m/a.gguf: no such file", "could not read a.gguf: no such file", ""},
+        {"127.0.0.1:9: could not connect", "127.0.0.1:9: could not connect", ""},
+        {"could not start /usr/bin/weir-infer", "", ""},
+        {"cut in /srv/", "", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char reason[RELAY_TARGET_REASON_BYTES];
+        check_case(cases[i].reason);
+        struct relay_model model = {.local = true, .path = TEXT("/srv/m/a.gguf")};
+        snprintf(reason, sizeof(reason), "%s", cases[i].reason);
+        relay_model_reason_public(&model, reason);
+        assert_string_equal(reason, cases[i].of_local);
+        model = (struct relay_model){.local = false};
+        snprintf(reason, sizeof(reason), "%s", cases[i].reason);
+        relay_model_reason_public(&model, reason);
+        assert_string_equal(reason, cases[i].of_other);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_key_that_does_not_open, set_up, tear_down),
+        cmocka_unit_test(reasons_in_public),
         cmocka_unit_test_setup_teardown(the_same_target_for_the_same_row, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

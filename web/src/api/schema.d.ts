@@ -557,7 +557,7 @@ export interface components {
                 phase: "loading" | "ready" | "failed" | "stopped";
                 /** @description When loading, if known */
                 progress: number | null;
-                /** @description When failed: what happened, in a sentence */
+                /** @description When failed: what happened, in a sentence; for others than the owner without folders and addresses */
                 reason: string | null;
             };
             context_tokens: number | null;
