@@ -4,7 +4,7 @@ import { cx } from "@/lib/cx";
 type Tone = "neutral" | "ok" | "warn" | "danger" | "accent";
 
 const tones: Record<Tone, string> = {
-  neutral: "bg-sunken text-soft",
+  neutral: "bg-hover text-soft",
   ok: "bg-ok-wash text-ok",
   warn: "bg-warn-wash text-warn",
   danger: "bg-danger-wash text-danger",

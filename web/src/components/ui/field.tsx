@@ -5,7 +5,7 @@ import { cx } from "@/lib/cx";
 const control =
   "w-full rounded-large border border-control bg-raised text-ink shadow-low transition-colors duration-100 " +
   "hover:border-soft focus-visible:border-accent focus-visible:outline-1 focus-visible:outline-offset-0 " +
-  "disabled:opacity-60 aria-invalid:border-danger text-read sm:text-ui";
+  "disabled:opacity-60 aria-invalid:border-danger aria-invalid:focus-visible:border-danger aria-invalid:focus-visible:outline-danger text-read sm:text-ui";
 
 type Parts = { id: string; describedBy: string | undefined; invalid: boolean };
 

@@ -31,7 +31,7 @@ export function Segmented<T extends string>({
           className={cx(
             "inline-flex h-8 pointer-coarse:h-10 cursor-pointer items-center gap-2 rounded-[0.5rem] px-3 font-medium transition-colors duration-100",
             "has-focus-visible:outline-2 has-focus-visible:outline-accent",
-            option === value ? "bg-raised text-ink shadow-low" : "text-soft hover:text-ink",
+            option === value ? "bg-thumb text-ink shadow-low" : "text-soft hover:text-ink",
           )}
         >
           <input

@@ -64,7 +64,7 @@ function ModelRow({ model, upstream, onRename, onRemove }: ModelRowProps) {
   const source = model.kind === "local" ? t`On this server` : (upstream?.name ?? t`Upstream`);
   return (
     <li className={row}>
-      <div className="min-w-0 flex-1 basis-56">
+      <div className="min-w-0 flex-1 basis-56 max-sm:basis-full">
         <p className="flex flex-wrap items-center gap-x-2.5 gap-y-1">
           <span className="font-medium break-words">{model.name}</span>
           {model.managed && (
@@ -82,7 +82,7 @@ function ModelRow({ model, upstream, onRename, onRemove }: ModelRowProps) {
         )}
       </div>
       <ModelState model={model} />
-      <div className="flex items-center gap-2">
+      <div className="flex items-center gap-2 max-sm:-mr-2 max-sm:ml-auto">
         <Switch
           label={t`Offer “${model.name}”`}
           checked={model.enabled}
@@ -175,7 +175,7 @@ function UpstreamRow({ upstream, count, onAddModel, onEdit, onRemove }: Upstream
   ];
   return (
     <li className={row}>
-      <div className="min-w-0 flex-1 basis-56">
+      <div className="min-w-0 flex-1 basis-56 max-sm:basis-full">
         <p className="flex flex-wrap items-center gap-x-2.5 gap-y-1">
           <span className="font-medium break-words">{upstream.name}</span>
           {upstream.managed && <Badge>{t`Managed`}</Badge>}
@@ -187,7 +187,7 @@ function UpstreamRow({ upstream, count, onAddModel, onEdit, onRemove }: Upstream
       <Badge tone={upstream.has_key ? "accent" : "neutral"}>
         {upstream.has_key ? t`With a key` : t`Without a key`}
       </Badge>
-      <div className="flex items-center gap-2">
+      <div className="flex items-center gap-2 max-sm:-mr-2 max-sm:ml-auto">
         <Switch
           label={t`Use “${upstream.name}”`}
           checked={upstream.enabled}

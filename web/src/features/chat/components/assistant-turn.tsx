@@ -1,8 +1,10 @@
+import { useQuery } from "@tanstack/react-query";
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import { CircleAlert, CircleStop, CloudOff, RefreshCw } from "lucide-react";
 import { memo } from "react";
 import type { Message, RunUsage } from "@/api/client";
 import { asSentence } from "@/api/errors";
+import { modelsQuery } from "@/api/queries";
 import { Markdown } from "@/components/markdown/markdown";
 import { Button, IconButton } from "@/components/ui/button";
 import { CopyIconButton } from "@/components/ui/copy-button";
@@ -37,6 +39,8 @@ function Waiting({ position }: { position: number | null }) {
 
 function Usage({ usage, model }: { usage: RunUsage | null; model: string | null }) {
   const { t } = useLingui();
+  const models = useQuery(modelsQuery);
+  const name = models.data?.find((item) => item.id === model)?.name ?? model;
   const parts: { text: string; title: string }[] = [];
   if (usage) {
     const tokens = formatInteger(usage.completion_tokens);
@@ -57,10 +61,10 @@ function Usage({ usage, model }: { usage: RunUsage | null; model: string | null 
   }
   return (
     <p className="tabular flex min-w-0 flex-wrap items-center gap-x-1 text-caption text-faint">
-      {model && <span className="truncate max-sm:hidden">{model}</span>}
+      {name && <span className="truncate max-sm:hidden">{name}</span>}
       {parts.map((part, index) => (
         <span key={part.title} title={part.title} className="whitespace-nowrap">
-          {(index > 0 || model) && (
+          {(index > 0 || name) && (
             <span className={index === 0 ? "max-sm:hidden" : undefined} aria-hidden="true">
               ·{" "}
             </span>
@@ -129,7 +133,7 @@ export const AssistantTurn = memo(function AssistantTurn(props: AssistantTurnPro
         </div>
       )}
       {!open && (
-        <div className="-ml-1.5 flex min-h-7 flex-wrap items-center gap-x-1">
+        <div className="-ml-1.5 pointer-coarse:-ml-2.5 flex min-h-7 flex-wrap items-center gap-x-1">
           {message.content && <CopyIconButton text={message.content} label={t`Copy answer`} />}
           {message.status !== "failed" && (
             <IconButton

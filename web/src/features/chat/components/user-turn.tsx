@@ -8,7 +8,7 @@ import { BranchSwitch } from "./branch-switch";
 
 function Bubble({ text }: { text: string }) {
   return (
-    <div className="max-w-[85%] rounded-box rounded-br-small bg-sunken px-4 py-2.5 text-read wrap-anywhere whitespace-pre-wrap">
+    <div className="max-w-[85%] rounded-box rounded-br-small bg-hover px-4 py-2.5 text-read wrap-anywhere whitespace-pre-wrap">
       {text}
     </div>
   );
