@@ -1,5 +1,6 @@
 """Conversations: a run goes on when its follower leaves, and is picked up without loss or repeat."""
 
+import http.server
 import json
 import threading
 import time
@@ -235,3 +236,54 @@ def test_unknown_model_and_thread(browser):
     answer = start_run(browser, "x", model="nobody", status=404)
     assert answer["field"] == "model"
     assert browser.post("/api/threads/thr_nobody/runs", json={"parent_id": None, "model": "fault", "content": "x"}).status_code == 404
+
+
+def test_a_conversation_that_grows_without_end(browser):
+    """It is full at some point, says so, and can still be opened."""
+    thread = browser.post("/api/threads", json={}).json()["id"]
+    parent = None
+    for _ in range(20):
+        answer = browser.post(f"/api/threads/{thread}/runs",
+                              json={"parent_id": parent, "model": "fault", "content": "€" * 200_000})
+        if answer.status_code != 201:
+            break
+        parent = answer.json()["assistant_message"]["id"]
+        follow(browser, answer.json()["run_id"])
+    assert answer.status_code == 413, answer.text
+    assert "conversation" in answer.json()["detail"] and answer.json()["type"].endswith("too-large")
+    messages = browser.get(f"/api/threads/{thread}")
+    assert messages.status_code == 200 and messages.json()["messages"][-1]["status"] == "complete"
+
+
+class Talker(http.server.BaseHTTPRequestHandler):
+    """An upstream whose answer is 20 pieces of 256 KB."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        piece = json.dumps({"choices": [{"index": 0, "delta": {"content": "word" * 64_000}}]})
+        try:
+            for _ in range(20):
+                self.wfile.write(f"data: {piece}\n\n".encode())
+        except ConnectionError:
+            pass
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_longest_answer_there_can_be(start):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Talker) as talker:
+        threading.Thread(target=talker.serve_forever, daemon=True).start()
+        weir = start(config=f"[upstream t]\nurl = http://127.0.0.1:{talker.server_port}/v1\n[model fault]\nupstream = t\n",
+                     WEIR_ANSWER_MAX="4MiB")
+        with weir.signed_in() as browser:
+            run = start_run(browser, "talk")
+            assert follow(browser, run["run_id"])[1][-1][1:] == ("done", {"finish_reason": "length"})
+            thread = browser.get(f"/api/threads/{run['thread']['id']}").json()
+            assert thread["messages"][-1]["status"] == "complete"
+            assert 4 << 20 < len(thread["messages"][-1]["content"]) < 5 << 20
+        assert weir.stop() == 0
+        talker.shutdown()

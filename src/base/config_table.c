@@ -143,7 +143,7 @@ static const struct config_setting limits[] = {
     {"messages_max", CONFIG_INT, "2000", 2, 100000, NULL, "messages of one conversation", 0},
     {"runs_max", CONFIG_INT, "4", 1, 1000, NULL,
      "answers that one person may have in progress in the chat", 0},
-    {"answer_max", CONFIG_SIZE, "1MiB", 1024, 64L * 1024 * 1024, NULL,
+    {"answer_max", CONFIG_SIZE, "1MiB", 1024, 4L * 1024 * 1024, NULL,
      "largest answer that the chat stores", 0},
     {.name = NULL},
 };

@@ -66,7 +66,7 @@ bool chat_go_start(struct chat *chat, struct relay_worker *worker, struct chat_p
                    const struct chat_run *run, struct text json, struct text request_id,
                    struct chat_go **out, struct status *st)
 {
-    struct arena *arena = arena_open(ARENA_BYTES_MAX);
+    struct arena *arena = arena_open(ARENA_BYTES_MAX + 2 * (size_t)chat->options.answer_bytes_max);
     struct chat_go *go = ARENA_NEW(arena, struct chat_go);
     go->refs = 2; /* the caller and the writer */
     go->chat = chat;

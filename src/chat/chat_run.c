@@ -7,7 +7,9 @@
 #include "ids.h"
 #include "relay_call.h"
 
-enum { JSON_BYTES_MAX = 8 * 1024 * 1024 };
+/* What one conversation may hold, in JSON and with all its branches, before another answer: so it
+ * can always be sent to a model and, with that answer, be opened again. */
+enum { THREAD_JSON_BYTES_MAX = 7 * 1024 * 1024, JSON_BYTES_MAX = 8 * 1024 * 1024 };
 
 /* What is read and made before anything is stored. */
 struct plan {
@@ -20,7 +22,10 @@ struct plan {
 
 static bool check_place(const struct plan *plan, struct status *st);
 static void fill(struct plan *plan);
-static struct text request_json(const struct plan *plan);
+static bool check_size(const struct plan *plan, struct status *st);
+static size_t json_size(struct text text);
+static bool too_long(struct status *st);
+static bool request_json(const struct plan *plan, struct text *out, struct status *st);
 static void add_message(struct text_buf *json, bool *first, struct text role, struct text content);
 
 bool chat_run_start(struct chat *chat, struct relay_worker *worker, struct chat_person person,
@@ -30,6 +35,7 @@ bool chat_run_start(struct chat *chat, struct relay_worker *worker, struct chat_
     struct chat_run run = {0};
     struct plan plan = {.options = options, .run = &run, .arena = arena};
     struct chat_go *go;
+    struct text json;
     if (!chat_thread_get(chat, person, options->thread_id, arena, &run.thread, st))
         return false;
     if (run.thread.active_run_id.len > 0)
@@ -50,8 +56,11 @@ bool chat_run_start(struct chat *chat, struct relay_worker *worker, struct chat_
         st->retry_after_ms = 1000;
         return false;
     }
+    if (!check_size(&plan, st))
+        return false;
     fill(&plan);
-    if (!chat_go_start(chat, worker, person, &run, request_json(&plan), options->request_id, &go,
+    if (!request_json(&plan, &json, st) ||
+        !chat_go_start(chat, worker, person, &run, json, options->request_id, &go,
                        st)) /* waits for a refusal */
         return false;
     if (!chat_store_start(chat, person, &run, arena, st)) {
@@ -95,6 +104,33 @@ static bool check_place(const struct plan *plan, struct status *st)
         return status_fail_field(st, STATUS_INVALID, "parent_id",
                                  "parent_id must be an answer, or null for a first message");
     return true;
+}
+
+static bool check_size(const struct plan *plan, struct status *st)
+{
+    size_t size = plan->options->content != NULL ? json_size(*plan->options->content) : 0;
+    for (size_t i = 0; i < plan->count && size <= THREAD_JSON_BYTES_MAX; i++)
+        size += json_size(plan->messages[i].content);
+    return size <= THREAD_JSON_BYTES_MAX || too_long(st);
+}
+
+/* Of the text as a JSON string, without its quotes. */
+static size_t json_size(struct text text)
+{
+    size_t size = text.len;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        size += c < ' ' ? 5 : (c == '"' || c == '\\');
+    }
+    return size;
+}
+
+static bool too_long(struct status *st)
+{
+    return status_fail(st, STATUS_TOO_LARGE,
+                       "this conversation is as long as one can be (%d MiB with all its branches): "
+                       "begin a new one",
+                       THREAD_JSON_BYTES_MAX / 1024 / 1024);
 }
 
 static void fill(struct plan *plan)
@@ -143,7 +179,7 @@ static void fill(struct plan *plan)
 }
 
 /* What the model is asked: a body of chat completions. */
-static struct text request_json(const struct plan *plan)
+static bool request_json(const struct plan *plan, struct text *out, struct status *st)
 {
     const struct chat_run_options *options = plan->options;
     const struct chat_message **path =
@@ -169,7 +205,8 @@ static struct text request_json(const struct plan *plan)
         text_buf_add(&json, text_take(text_skip(parameters, 1), parameters.len - 2));
     }
     text_buf_add(&json, TEXT("}"));
-    return text_buf_text(&json);
+    *out = text_buf_text(&json);
+    return !json.cut || too_long(st);
 }
 
 static void add_message(struct text_buf *json, bool *first, struct text role, struct text content)

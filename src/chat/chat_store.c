@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include "clock.h"
 
-enum { EVENTS_MAX = 100, DEAD_MAX = 50, ROW_ARENA_BYTES = 64 * 1024 * 1024 };
+enum { EVENTS_MAX = 100, DEAD_MAX = 50, ROW_BYTES_MAX = 16 * 1024 * 1024 };
 
 static const char active_sql[] =
     "UPDATE thread SET active_run_id = $3, leaf_id = $4, model = $5, title = COALESCE(title, $6), "
@@ -41,6 +41,7 @@ static const char dead_sql[] =
     "SELECT org_id, id, user_id, thread_id, message_id, state, last_seq FROM run "
     "WHERE state = 'active' AND heartbeat_us < $1 ORDER BY heartbeat_us LIMIT $2";
 
+static struct arena *row_arena(const struct chat *chat);
 static struct db_tx *begin(struct chat *chat, struct chat_person person, enum db_mode mode);
 static struct chat_run_row row_of(const struct db_row *row);
 static bool add_event(struct db_tx *tx, const struct vault_key *key, struct chat_person person,
@@ -99,7 +100,7 @@ bool chat_store_progress(struct chat *chat, struct chat_person person,
                          const struct chat_run_row *row, struct chat_live *live, int64_t *stored,
                          bool *stop, struct status *st)
 {
-    AUTO(arena) struct arena *arena = arena_open(ROW_ARENA_BYTES);
+    AUTO(arena) struct arena *arena = row_arena(chat);
     AUTO(vault_key) struct vault_key *key = NULL;
     struct db_rows rows;
     int64_t upto = *stored;
@@ -135,7 +136,7 @@ bool chat_store_end(struct chat *chat, struct chat_person person, const struct c
                     struct chat_live *live, int64_t stored, const struct chat_outcome *outcome,
                     struct status *st)
 {
-    AUTO(arena) struct arena *arena = arena_open(ROW_ARENA_BYTES);
+    AUTO(arena) struct arena *arena = row_arena(chat);
     AUTO(vault_key) struct vault_key *key = NULL;
     int64_t changed, seq = stored, now_us = clock_wall_us();
     if (!chat_key(chat, person, &key, st))
@@ -261,6 +262,12 @@ struct text chat_problem(const struct status *st, struct text instance, struct a
     text_buf_add_json(&buf, instance);
     text_buf_add(&buf, TEXT("}"));
     return text_buf_text(&buf);
+}
+
+/* An answer stands in it whole, sealed, and up to three times in pieces. */
+static struct arena *row_arena(const struct chat *chat)
+{
+    return arena_open(ROW_BYTES_MAX + 8 * (size_t)chat->options.answer_bytes_max);
 }
 
 static struct db_tx *begin(struct chat *chat, struct chat_person person, enum db_mode mode)
