@@ -87,6 +87,8 @@ def leaves_nothing(weir, upstream, one, count, threads=16, batches=5, seed=1):
             more.update({k: 1 << 30 for k in before if k.startswith("mappings")})
             census.back_to({**before, **more})
             before = {**before, **{k: census.rest()[k] for k in more}}
+            # Stacks of fibers are kept for the next rush, two mappings each: as many as it was large.
+            before.update({k: before[k] + 3 * threads for k in more if k.startswith("mappings")})
         census.back_to(before)
         for name, value in census.allocated.items() if batch >= 0 else ():
             memory.setdefault(name, []).append(value)
