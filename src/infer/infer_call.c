@@ -13,6 +13,10 @@ enum {
     STOP_BYTES_MAX = 256,
     REPEAT_LAST_MAX = 2048
 };
+/* For what is not asked. The dialect's own (1, 1, no limit) let small models drift into noise. */
+static const float unasked_temperature = 0.8F, unasked_top_p = 0.95F, unasked_min_p = 0.05F;
+static const int64_t unasked_top_k = 40;
+
 enum { GUARD_MARKS = 4, GUARD_BYTES = 3 * GUARD_MARKS };
 
 /* What becomes of a field. REFUSED: 400, unless it has the value that means "not used". */
@@ -89,6 +93,9 @@ bool infer_call_read(struct text body, const struct infer_vocab *vocab, struct a
 {
     json_t *root;
     struct infer_call call = {.n = 1, .sampling = infer_sampling_default()};
+    call.sampling.temperature = unasked_temperature;
+    call.sampling.top_p = unasked_top_p;
+    call.sampling.min_p = unasked_min_p;
     if (!json_read_in(arena, body, NULL, &root, st))
         return false;
     struct json_at in = json_at_root(root), options;
@@ -160,7 +167,7 @@ static bool read_sampling(const struct json_at *in, struct arena *arena, struct 
                           struct status *st)
 {
     struct infer_sampling *s = &out->sampling;
-    int64_t top_k = 0, last = s->repeat_last; /* top_k 0 and -1: not limited */
+    int64_t top_k = unasked_top_k, last = s->repeat_last; /* top_k 0 and -1: not limited */
     if (!read_float(in, "temperature", 0, 2, &s->temperature, st) ||
         !read_float(in, "top_p", 0, 1, &s->top_p, st) ||
         !read_float(in, "min_p", 0, 1, &s->min_p, st) ||

@@ -51,7 +51,8 @@ static void defaults(void **state)
     assert_int_equal(one.n, 1);
     assert_int_equal(one.output_max, 0);
     assert_int_equal(one.stops_count, 1);
-    assert_true(one.sampling.temperature == 1 && one.sampling.top_p == 1);
+    assert_true(one.sampling.temperature == 0.8F && one.sampling.top_p == 0.95F);
+    assert_true(one.sampling.top_k == 40 && one.sampling.min_p == 0.05F);
     assert_true(one.sampling.seed != two.sampling.seed); /* drawn */
 }
 
