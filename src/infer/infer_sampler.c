@@ -23,6 +23,8 @@ struct infer_sampler {
     uint32_t distinct_count;
     int32_t *recent; /* ring of the last repeat_last tokens; NULL without repeat_penalty */
     uint32_t recent_count, recent_next;
+    uint32_t *seen; /* by token: the turn of adjust_repeated that saw it; NULL as `recent` */
+    uint32_t turn;
     struct candidate *candidates;
     uint32_t candidates_size;
 };
@@ -67,8 +69,10 @@ struct infer_sampler *infer_sampler_new(const struct infer_sampling *sampling, u
         s->answered = allocate(vocab, sizeof *s->answered);
         s->distinct = allocate(vocab, sizeof *s->distinct);
     }
-    if (sampling->repeat_penalty != 1 && sampling->repeat_last > 0)
+    if (sampling->repeat_penalty != 1 && sampling->repeat_last > 0) {
         s->recent = allocate((size_t)sampling->repeat_last, sizeof *s->recent);
+        s->seen = allocate(vocab, sizeof *s->seen);
+    }
     return s;
 }
 
@@ -80,6 +84,7 @@ void infer_sampler_free(struct infer_sampler *s)
     free(s->answered);
     free(s->distinct);
     free(s->recent);
+    free(s->seen);
     free(s->candidates);
     free(s);
 }
@@ -142,17 +147,15 @@ static void adjust(struct infer_sampler *s, float *logits)
         adjust_repeated(s, logits);
 }
 
-/* Each token of the window once, however often it stands there. The window is short (it is bounded
- * by the API), so looking back through it beats a table of the whole vocabulary per request. */
+/* Each token of the window once, however often it stands there. */
 static void adjust_repeated(struct infer_sampler *s, float *logits)
 {
+    s->turn++; /* no answer has as many tokens as would bring it around */
     for (uint32_t i = 0; i < s->recent_count; i++) {
         int32_t token = s->recent[i];
-        bool seen = false;
-        for (uint32_t j = 0; j < i && !seen; j++)
-            seen = s->recent[j] == token;
-        if (seen)
+        if (s->seen[token] == s->turn)
             continue;
+        s->seen[token] = s->turn;
         if (logits[token] > 0)
             logits[token] /= s->want.repeat_penalty;
         else

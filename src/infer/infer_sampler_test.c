@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 enum { VOCAB = 1000, DRAWS = 20000 };
@@ -176,6 +177,37 @@ static void biases_and_penalties(void **state)
     infer_sampler_free(sampler);
 }
 
+/* The time of a step grows with the window, not with its square: it is the engine's, and so that of
+ * everybody who is answered at the same time. */
+static void a_long_window(void **state)
+{
+    (void)state;
+    enum { WINDOW = 32768, STEPS = 20 };
+    float *row = calloc(WINDOW, sizeof *row);
+    int32_t *prompt = calloc(WINDOW, sizeof *prompt);
+    assert_true(row != NULL && prompt != NULL);
+    struct infer_sampling want = infer_sampling_default();
+    want.temperature = 0;
+    want.repeat_penalty = 2;
+    want.repeat_last = WINDOW;
+    struct infer_sampler *sampler = infer_sampler_new(&want, WINDOW);
+    for (int32_t i = 0; i < WINDOW; i++)
+        prompt[i] = i;
+    infer_sampler_prompt(sampler, prompt, WINDOW);
+    clock_t begin = clock();
+    for (int step = 0; step < STEPS; step++) {
+        for (int i = 0; i < WINDOW; i++)
+            row[i] = 1;
+        row[7] = 4;
+        assert_int_equal(infer_sampler_pick(sampler, row), 7);
+        assert_true(row[100] > 0.4F && row[100] < 0.6F); /* once */
+    }
+    assert_true(clock() - begin < 2 * CLOCKS_PER_SEC);
+    infer_sampler_free(sampler);
+    free(prompt);
+    free(row);
+}
+
 static void broken_rows(void **state)
 {
     (void)state;
@@ -201,9 +233,13 @@ static void broken_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws_follow_the_chances),   cmocka_unit_test(cuts),
-        cmocka_unit_test(flat_rows_keep_every_token), cmocka_unit_test(greedy_and_seeds),
-        cmocka_unit_test(biases_and_penalties),       cmocka_unit_test(broken_rows),
+        cmocka_unit_test(draws_follow_the_chances),
+        cmocka_unit_test(cuts),
+        cmocka_unit_test(flat_rows_keep_every_token),
+        cmocka_unit_test(greedy_and_seeds),
+        cmocka_unit_test(biases_and_penalties),
+        cmocka_unit_test(a_long_window),
+        cmocka_unit_test(broken_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
