@@ -7,6 +7,7 @@
 #include "api_handlers.h"
 #include "api_internal.h"
 #include "api_json.h"
+#include "api_session.h"
 #include "arena.h"
 
 static bool user_of(struct http_request *req, struct account_caller *owner,
@@ -17,23 +18,10 @@ static void write_user(struct api_json *json, const struct account_user *user);
 
 bool api_control_setup(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    enum { EMAIL, PASSWORD, NAME, ORGANISATION, COUNT };
-    static const struct api_field fields[] = {
-        [EMAIL] = {"email", API_FIELD_TEXT, API_FIELD_REQUIRED, 3, 254},
-        [PASSWORD] = {"password", API_FIELD_TEXT, API_FIELD_REQUIRED, 1, 1024},
-        [NAME] = {"name", API_FIELD_NAME, API_FIELD_REQUIRED, 1, 100},
-        [ORGANISATION] = {"organisation", API_FIELD_NAME, API_FIELD_REQUIRED, 1, 100},
-    };
-    struct api_value values[COUNT];
+    struct account_setup setup;
     struct account_caller owner;
-    if (!api_body_read(req, fields, COUNT, values, st))
+    if (!api_setup_read(req, false, &setup, st))
         return false;
-    const struct account_setup setup = {
-        .email = values[EMAIL].text,
-        .password = values[PASSWORD].text,
-        .name = values[NAME].text,
-        .organisation = values[ORGANISATION].text,
-    };
     if (!account_setup(api_request_of(req)->api->account, &setup, &owner, st))
         return false;
     return api_json_send_nothing(reply, st);

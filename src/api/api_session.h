@@ -14,6 +14,11 @@ void api_session_cookie_clear(const struct http_request *req, struct http_reply 
  * somebody has put into the browser before is worth nothing. Sets the cookie. Waits. */
 MUST_CHECK bool api_session_begin(struct http_request *req, struct http_reply *reply,
                                   struct account_caller *caller, struct status *st);
+struct account_setup;
+/* The body that makes the first owner; with the token of a set-up link, or (control) without.
+ * Owns: `*out` points into the request's memory. Fails: STATUS_INVALID and as reading a body. */
+MUST_CHECK bool api_setup_read(struct http_request *req, bool with_token, struct account_setup *out,
+                               struct status *st);
 /* Answers with the schema Me. Waits. */
 MUST_CHECK bool api_me_send(struct http_request *req, struct http_reply *reply, struct text org_id,
                             struct text user_id, int http_status, struct status *st);

@@ -20,28 +20,37 @@ bool api_bootstrap_get(struct http_request *req, struct http_reply *reply, struc
     return api_json_send(&json, reply, 200, st);
 }
 
-bool api_setup_create(struct http_request *req, struct http_reply *reply, struct status *st)
+bool api_setup_read(struct http_request *req, bool with_token, struct account_setup *out,
+                    struct status *st)
 {
-    enum { TOKEN, EMAIL, PASSWORD, NAME, ORGANISATION, COUNT };
+    enum { EMAIL, PASSWORD, NAME, ORGANISATION, TOKEN, COUNT };
     static const struct api_field fields[] = {
-        [TOKEN] = {"token", API_FIELD_TEXT, API_FIELD_REQUIRED, 1, 200},
         [EMAIL] = {"email", API_FIELD_TEXT, API_FIELD_REQUIRED, 3, 254},
         [PASSWORD] = {"password", API_FIELD_TEXT, API_FIELD_REQUIRED, 1, 1024},
         [NAME] = {"name", API_FIELD_NAME, API_FIELD_REQUIRED, 1, 100},
         [ORGANISATION] = {"organisation", API_FIELD_NAME, API_FIELD_REQUIRED, 1, 100},
+        [TOKEN] = {"token", API_FIELD_TEXT, API_FIELD_REQUIRED, 1, 200},
     };
-    struct api_value values[COUNT];
-    struct account_caller owner;
-    if (!api_body_read(req, fields, COUNT, values, st))
+    struct api_value values[COUNT] = {0};
+    if (!api_body_read(req, fields, with_token ? COUNT : TOKEN, values, st))
         return false;
-    const struct account_setup setup = {
+    *out = (struct account_setup){
         .token = values[TOKEN].text,
         .email = values[EMAIL].text,
         .password = values[PASSWORD].text,
         .name = values[NAME].text,
         .organisation = values[ORGANISATION].text,
-        .address = api_peer_address(req),
     };
+    return true;
+}
+
+bool api_setup_create(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    struct account_setup setup;
+    struct account_caller owner;
+    if (!api_setup_read(req, true, &setup, st))
+        return false;
+    setup.address = api_peer_address(req);
     if (!account_setup(api_request_of(req)->api->account, &setup, &owner, st)) {
         if (st->code == STATUS_CONFLICT)
             return api_fail_as(req, API_PROBLEM_SETUP_DONE);
