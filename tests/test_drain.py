@@ -180,3 +180,20 @@ def test_while_a_model_loads(start, tmp_path):
     assert weir.stop(20) == 0
     assert not any(line.startswith("ready") for line in weir.lines), weir.lines
     assert "not every model is ready" not in weir.stderr()
+
+
+def test_models_that_do_not_want_to_end(start, tmp_path):
+    """Each gets its five seconds; all get them at the same time."""
+    program = tmp_path / "weir-infer"
+    program.write_text("#!/bin/sh\ntrap '' TERM\necho $$ >> " + str(tmp_path / "pids") + "\nexec sleep 60\n")
+    program.chmod(0o755)
+    config = ""
+    for i in range(4):
+        (tmp_path / f"{i}.gguf").symlink_to(server.MODEL)
+        config += f"[model m{i}]\npath = {tmp_path / f'{i}.gguf'}\n"
+    weir = start("up", config, wait=False, setup=False, WEIR_INFER_PROGRAM=program)
+    eventually(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 4)
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert weir.stop(40) == 0
+    assert time.monotonic() - began < 12

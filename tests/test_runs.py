@@ -178,6 +178,14 @@ def test_failed(browser, order):
     assert message["status"] == "failed" and message["error"]["detail"] and message["content"] == text_of(found)
 
 
+def test_what_an_upstream_says_stays_out_of_the_log(weir, browser):
+    """It may quote the prompt. The person reads it."""
+    run = start_run(browser, fault(do="body", content_type="text/event-stream",
+                                   body='data: {"error":{"message":"your prompt was: plugh and xyzzy"}}\n\n'))
+    assert "plugh" in str(follow(browser, run["run_id"])[1][-1])
+    assert run["run_id"] in weir.stderr() and "plugh" not in weir.stderr()
+
+
 def test_one_run_at_a_time(browser):
     run = start_run(browser, fault(words=200, interval_ms=20))
     thread = run["thread"]["id"]

@@ -49,6 +49,7 @@ struct chat_go {
     int64_t first_us, last_us;
     struct text finish_reason;
     bool too_long;
+    bool quotes; /* what went wrong is told in the model's words, which may quote the prompt */
 };
 
 static bool is_refusal(enum status_code code);
@@ -255,8 +256,9 @@ static bool take_event(struct chat_go *go, struct text data, bool *done, struct 
     if (chunk.is_error) {
         struct text message, param, code;
         relay_chunk_error(chunk.error, scratch, &message, &param, &code);
+        go->quotes = true;
         return status_fail(st, STATUS_UPSTREAM, "the model broke off%s%.*s",
-                           message.len > 0 ? ": " : "", TEXT_ARG(text_take(message, 200)));
+                           message.len > 0 ? ": " : "", TEXT_ARG(text_utf8_take(message, 200)));
     }
     *done = chunk.done;
     if (chunk.usage.known)
@@ -325,7 +327,8 @@ static void end_run(struct chat_go *go, bool ok, const struct status *why)
             (void)status_fail(&reason, STATUS_UNAVAILABLE,
                               "the server was stopped while it wrote this answer");
         LOG_WARN("a run failed", LOG_TEXT("run", go->row.id),
-                 LOG_TEXT("why", status_text(&reason)));
+                 LOG_TEXT("why",
+                          go->quotes ? TEXT("the model reported an error") : status_text(&reason)));
         outcome.status = TEXT("failed");
         outcome.error = chat_problem(&reason, go->request_id, arena);
     }

@@ -1,5 +1,8 @@
 #include "relay_chunk.h"
 
+/* A day; a time that an upstream tells beyond it is nonsense. */
+static const double ms_max = 86400e3;
+
 static void read_usage(struct relay_json_value usage, struct relay_usage *out);
 static void read_timings(struct relay_json_value timings, struct relay_timings *out);
 static bool count_of(struct relay_json_value value, int64_t *out);
@@ -108,8 +111,8 @@ static double ms_of(struct relay_json_value object, struct text name)
 {
     struct relay_json_value value;
     double ms;
-    return relay_json_member(object, name, &value) && relay_json_double(value, &ms) && ms >= 0 ? ms
-                                                                                               : -1;
+    bool known = relay_json_member(object, name, &value) && relay_json_double(value, &ms);
+    return known && ms >= 0 && ms <= ms_max ? ms : -1;
 }
 
 static void read_timings(struct relay_json_value timings, struct relay_timings *out)

@@ -114,10 +114,11 @@ void relay_local_run(void *arg)
         AUTO(relay_snapshot) struct relay_snapshot *models = relay_registry_take(local->registry);
         match(local, models);
     } while (loop_sleep(clock_deadline_ms(LOOK_MS), &st));
-    for (size_t i = 0; i < local->slots_count; i++)
+    for (size_t i = 0; i < local->slots_count; i++) { /* all at once: each may take STOP_MS */
         local->slots[i]->stop = true;
-    for (size_t i = 0; i < local->slots_count; i++) {
         fiber_cancel(local->slots[i]->fiber);
+    }
+    for (size_t i = 0; i < local->slots_count; i++) {
         fiber_join(local->slots[i]->fiber);
         slot_free(local->slots[i]);
     }

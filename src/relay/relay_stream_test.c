@@ -1,5 +1,6 @@
 #include "relay_stream.h"
 #include "check.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define CHUNK(text)                                                                                \
@@ -135,6 +136,22 @@ static void counts(void **state)
     assert_true(relay_stream_first_us(stream) > 0);
 }
 
+/* Times are shown as whole numbers: what fits in none is not known. */
+static void times_out_of_range(void **state)
+{
+    (void)state;
+    static const char *const numbers[] = {"-1", "1e300", "1e18", "1e11", "null", "\"5\""};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        char body[200];
+        struct relay_chunk chunk;
+        struct status st = {0};
+        check_case(numbers[i]);
+        snprintf(body, sizeof(body), "{\"choices\":[],\"timings\":{\"queue_ms\":%s}}", numbers[i]);
+        assert_true(relay_chunk_read(text_of(body), &chunk, &st));
+        assert_true(chunk.timings.queue_ms < 0);
+    }
+}
+
 static void deltas(void **state)
 {
     (void)state;
@@ -166,9 +183,9 @@ static void deltas(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passes_on),   cmocka_unit_test(whole_pieces_are_not_copied),
-        cmocka_unit_test(reads_usage), cmocka_unit_test(counts),
-        cmocka_unit_test(deltas),
+        cmocka_unit_test(passes_on),          cmocka_unit_test(whole_pieces_are_not_copied),
+        cmocka_unit_test(reads_usage),        cmocka_unit_test(counts),
+        cmocka_unit_test(times_out_of_range), cmocka_unit_test(deltas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
