@@ -60,9 +60,10 @@ struct throttle {
 void throttle_open(struct throttle *throttle);
 void throttle_close(struct throttle *throttle);
 /* One attempt on `account` (an address of mail, compared) from `address`; both outlive it. */
-enum { THROTTLE_COUNTS = 3 }; /* by account, by address, of all together */
+enum { THROTTLE_COUNTS = 4 }; /* by account, by address, of all together; keys by address */
 struct throttle_turn {
     struct text account, address;
+    bool of_key;
     struct throttle_entry *counts[THROTTLE_COUNTS]; /* NULL: not counted there */
 };
 enum throttle_answer { THROTTLE_GO, THROTTLE_WAIT, THROTTLE_SHUT };
@@ -75,6 +76,9 @@ enum throttle_answer throttle_try(struct throttle *throttle, struct text account
  * Fails: STATUS_RATE_LIMITED with retry_after_ms; fiber.h. */
 MUST_CHECK bool throttle_begin(struct throttle *throttle, struct text account, struct text address,
                                struct throttle_turn *turn, struct status *st);
+/* Before the database is asked for an API key that nobody knows yet; `address` may be empty. */
+MUST_CHECK bool throttle_begin_key(struct throttle *throttle, struct text address,
+                                   struct throttle_turn *turn, struct status *st);
 /* After it. PASSED forgets what failed at this account, and remembers that `address` is known to
  * it. UNKNOWN: it could not be found out, and counts as nothing. */
 enum throttle_outcome { THROTTLE_PASSED, THROTTLE_FAILED, THROTTLE_UNKNOWN };
@@ -127,11 +131,12 @@ struct key_cache {
     int64_t fresh_us;
     _Atomic uint64_t epoch; /* counts what was taken out: an answer from before must not go in */
 };
-enum cache_answer { CACHE_GOOD, CACHE_BAD, CACHE_ASK };
+enum cache_answer { CACHE_GOOD, CACHE_BAD, CACHE_ASK, CACHE_ASK_AGAIN };
 void cache_open(struct key_cache *cache, const struct account_options *options);
 void cache_close(struct key_cache *cache);
-/* CACHE_ASK: the caller asks the database and tells by cache_put; others may be told the old answer
- * in the meantime, for less than a second more. */
+/* CACHE_ASK: the caller asks the database and tells by cache_put. CACHE_ASK_AGAIN: so it does, for
+ * a key that was good the last time; others may be told the old answer in the meantime, for less
+ * than a second more. */
 enum cache_answer cache_get(struct key_cache *cache, const uint8_t digest[VAULT_DIGEST_BYTES],
                             struct account_caller *out);
 /* `epoch`: from before the database was asked. `caller` NULL: there is no such key. */

@@ -44,10 +44,12 @@ MUST_CHECK bool account_key_revoke(struct account *account, const struct account
                                    struct text key_id, struct status *st);
 
 /* Who calls with this key: the first step of every request of /v1. Does not wait when the key was
- * seen in the last few seconds: no database, one HMAC and one short lock.
- * Fails: STATUS_UNAUTHENTICATED: malformed, unknown, revoked, expired or its maker disabled, in one
- * text; STATUS_UNAVAILABLE when the database could not be asked. */
-MUST_CHECK bool account_key_check(struct account *account, struct text secret,
+ * seen in the last few seconds: no database, one HMAC and one short lock. `address`: from where, to
+ * bound the questions that guesses cost; empty: not bounded.
+ * Fails: STATUS_RATE_LIMITED after many wrong keys from there; STATUS_UNAUTHENTICATED: malformed,
+ * unknown, revoked, expired or its maker disabled, in one text; STATUS_UNAVAILABLE when the
+ * database could not be asked. */
+MUST_CHECK bool account_key_check(struct account *account, struct text secret, struct text address,
                                   struct account_caller *out, struct status *st);
 
 /* How many keys that still work were last used under this pepper: without it they would not. */

@@ -67,6 +67,7 @@ enum cache_answer cache_get(struct key_cache *cache, const uint8_t digest[VAULT_
             *out = entry->caller;
         } else {
             entry->refreshing_us = now_us;
+            answer = CACHE_ASK_AGAIN;
         }
         break;
     }

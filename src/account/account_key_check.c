@@ -21,9 +21,10 @@ static bool key_ask(struct account *account, struct text secret, const struct va
                     struct account_caller *out, struct status *st);
 static bool refused(struct status *st);
 
-bool account_key_check(struct account *account, struct text secret, struct account_caller *out,
-                       struct status *st)
+bool account_key_check(struct account *account, struct text secret, struct text address,
+                       struct account_caller *out, struct status *st)
 {
+    struct throttle_turn turn;
     struct vault_digest digest;
     if (!account_key_formed(secret))
         return refused(st);
@@ -33,10 +34,16 @@ bool account_key_check(struct account *account, struct text secret, struct accou
         return true;
     case CACHE_BAD:
         return refused(st);
+    case CACHE_ASK_AGAIN: /* not held up by what others of its address guess */
+        return key_ask(account, secret, &digest, out, st);
     case CACHE_ASK:
         break;
     }
-    return key_ask(account, secret, &digest, out, st);
+    if (!throttle_begin_key(&account->throttle, address, &turn, st)) /* waits */
+        return false;
+    bool good = key_ask(account, secret, &digest, out, st);
+    throttle_end(&account->throttle, &turn, throttle_outcome_of(good, STATUS_UNAUTHENTICATED, st));
+    return good;
 }
 
 /* Waits. */

@@ -51,7 +51,7 @@ static bool works_on(struct account *account, struct text secret)
 {
     struct status st = {0};
     struct account_caller caller;
-    bool ok = account_key_check(account, secret, &caller, &st);
+    bool ok = account_key_check(account, secret, TEXT_NONE, &caller, &st);
     assert_true(ok || st.code == STATUS_UNAUTHENTICATED);
     return ok;
 }
@@ -69,7 +69,7 @@ static void made_and_used(void **state)
     struct account_caller caller;
     struct text secret = make("first", 0, &key);
     assert_true(account_key_formed(secret));
-    assert_true(account_key_check(world.account, secret, &caller, &st));
+    assert_true(account_key_check(world.account, secret, TEXT_NONE, &caller, &st));
     assert_true(text_equal(ids_text(&caller.key), key.id));
     assert_memory_equal(&caller.org, &world.owner.org, sizeof(caller.org));
     assert_memory_equal(&caller.project, &world.owner.project, sizeof(caller.project));
@@ -358,10 +358,39 @@ static void from_memory(void **state)
     db_scratch_script(&world.scratch, "ALTER TABLE api_key RENAME TO hidden");
     assert_true(works(secret));
     world_again(&world);
-    assert_false(account_key_check(world.account, secret, &caller, &st));
+    assert_false(account_key_check(world.account, secret, TEXT_NONE, &caller, &st));
     assert_int_equal(st.code, STATUS_INTERNAL); /* and never lets in what could not be asked */
     db_scratch_script(&world.scratch, "ALTER TABLE hidden RENAME TO api_key");
     assert_true(works(secret));
+}
+
+/* Well-formed keys of nobody: one address asks the database only so often. Who was known before is
+ * not held up by it, and other addresses are not concerned. */
+static void guesses_are_bounded(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    struct account_key key;
+    struct account_caller caller;
+    int asked = 0;
+    world_close(&world);
+    world_open(&world, &(struct account_options){.key_fresh_ms = 50});
+    world_owner(&world);
+    struct text known = make("known", 0, &key), late = make("late", 0, &key);
+    assert_true(account_key_check(world.account, known, TEXT("192.0.2.1"), &caller, &st));
+    for (int i = 0; i < 300; i++) {
+        char guess[ACCOUNT_KEY_BYTES + 1];
+        key_make(guess);
+        assert_false(
+            account_key_check(world.account, text_of(guess), TEXT("192.0.2.1"), &caller, &st));
+        asked += st.code == STATUS_UNAUTHENTICATED;
+        if (st.code != STATUS_UNAUTHENTICATED)
+            assert_true(st.code == STATUS_RATE_LIMITED && st.retry_after_ms > 0);
+    }
+    assert_true(asked >= 100 && asked < 200);
+    usleep(60 * 1000);
+    assert_true(account_key_check(world.account, known, TEXT("192.0.2.1"), &caller, &st));
+    assert_true(account_key_check(world.account, late, TEXT("192.0.2.2"), &caller, &st));
 }
 
 /* Many keys, from several threads, some being revoked: never a wrong caller, never a late one. */
@@ -378,7 +407,7 @@ static void *crowd_thread(void *arg)
         struct account_caller caller;
         size_t n = (size_t)i * 7 % CROWD_KEYS;
         bool gone = atomic_load(&crowd_gone[n]); /* before the question */
-        bool ok = account_key_check(world.account, crowd[n], &caller, &st);
+        bool ok = account_key_check(world.account, crowd[n], TEXT_NONE, &caller, &st);
         assert_false(ok && gone);
         assert_true(!ok || text_equal(ids_text(&caller.key), crowd_keys[n].id));
         if (i % 64 == 0)
@@ -421,7 +450,7 @@ static void more_than_kept(void **state)
     for (size_t i = 0; i < 2 * COUNT; i++) {
         struct status st = {0};
         struct account_caller caller;
-        assert_true(account_key_check(world.account, secrets[i % COUNT], &caller, &st));
+        assert_true(account_key_check(world.account, secrets[i % COUNT], TEXT_NONE, &caller, &st));
         assert_true(text_equal(ids_text(&caller.key), keys[i % COUNT].id));
     }
 }
@@ -459,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ones_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(as_many_as_set, set_up, tear_down),
         cmocka_unit_test_setup_teardown(from_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(guesses_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(crowded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_than_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_without_end, set_up, tear_down),

@@ -7,6 +7,10 @@
  * are under way than may still fail; the others wait for their turn. Whoever knows the password is
  * late by some tenths of a second, and never shut out by others who know theirs.
  *
+ * API keys cannot be guessed, but each that has the form of one costs a question to the database:
+ * an address that asks for a hundred that are not there, within ten seconds, waits for two. Keys
+ * that were good a while ago are not asked here.
+ *
  * So that a stranger cannot keep an owner out of their own house: from an address from which the
  * account was opened before, only the failures of that address count.
  *
@@ -35,17 +39,22 @@ struct rule {
 static const struct rule account_rule = {3, 120 * 1000000LL, 300 * 1000000LL, 3600 * 1000000LL};
 static const struct rule address_rule = {10, 120 * 1000000LL, 300 * 1000000LL, 3600 * 1000000LL};
 static const struct rule all_rule = {300, 120 * 1000000LL, 5 * 1000000LL, 5 * 1000000LL};
+static const struct rule key_rule = {100, 10 * 1000000LL, 2 * 1000000LL, 2 * 1000000LL};
 /* How long an address is known, and how long a level of punishment is remembered. */
 static const int64_t memory_us = 24LL * 3600 * 1000000;
 
 static struct throttle_entry *entry_of(struct throttle *throttle, const char *kind,
                                        struct text account, struct text address, bool make);
 static struct text network_of(struct text address, char memory[INET6_ADDRSTRLEN]);
+static enum throttle_answer try_turn(struct throttle *throttle, struct throttle_turn *turn,
+                                     int64_t *wait_us);
+static bool begin_turn(struct throttle *throttle, struct throttle_turn *turn, struct status *st);
 static bool entry_is_full(const struct throttle_entry *entry, const struct rule *rule,
                           int64_t now_us);
 static void entry_fail(struct throttle_entry *entry, const struct rule *rule, int64_t now_us);
 
-static const struct rule *const rules[THROTTLE_COUNTS] = {&account_rule, &address_rule, &all_rule};
+static const struct rule *const rules[THROTTLE_COUNTS] = {&account_rule, &address_rule, &all_rule,
+                                                          &key_rule};
 
 void throttle_open(struct throttle *throttle)
 {
@@ -62,18 +71,32 @@ void throttle_close(struct throttle *throttle)
 enum throttle_answer throttle_try(struct throttle *throttle, struct text account,
                                   struct text address, struct throttle_turn *turn, int64_t *wait_us)
 {
-    int64_t now_us = throttle->now_us();
     *turn = (struct throttle_turn){.account = account, .address = address};
+    return try_turn(throttle, turn, wait_us);
+}
+
+static enum throttle_answer try_turn(struct throttle *throttle, struct throttle_turn *turn,
+                                     int64_t *wait_us)
+{
+    struct text account = turn->account, address = turn->address;
+    struct throttle_entry *entries[THROTTLE_COUNTS] = {NULL};
+    int64_t now_us = throttle->now_us();
+    bool full = false;
     *wait_us = 0;
     pthread_mutex_lock(&throttle->mutex);
-    bool known = entry_of(throttle, "known", account, address, false) != NULL;
-    struct throttle_entry *const entries[THROTTLE_COUNTS] = {
-        known ? entry_of(throttle, "pair", account, address, true)
-              : entry_of(throttle, "account", account, TEXT_NONE, true),
-        address.len > 0 ? entry_of(throttle, "address", TEXT_NONE, address, true) : NULL,
-        entry_of(throttle, "all", TEXT_NONE, TEXT_NONE, true),
-    };
-    bool full = entries[0] == NULL || entries[2] == NULL || (address.len > 0 && entries[1] == NULL);
+    if (turn->of_key) {
+        if (address.len > 0)
+            entries[3] = entry_of(throttle, "key", TEXT_NONE, address, true);
+        full = address.len > 0 && entries[3] == NULL;
+    } else {
+        bool known = entry_of(throttle, "known", account, address, false) != NULL;
+        entries[0] = known ? entry_of(throttle, "pair", account, address, true)
+                           : entry_of(throttle, "account", account, TEXT_NONE, true);
+        if (address.len > 0)
+            entries[1] = entry_of(throttle, "address", TEXT_NONE, address, true);
+        entries[2] = entry_of(throttle, "all", TEXT_NONE, TEXT_NONE, true);
+        full = entries[0] == NULL || entries[2] == NULL || (address.len > 0 && entries[1] == NULL);
+    }
     for (size_t i = 0; i < THROTTLE_COUNTS; i++) {
         if (entries[i] == NULL)
             continue;
@@ -94,8 +117,21 @@ enum throttle_answer throttle_try(struct throttle *throttle, struct text account
 bool throttle_begin(struct throttle *throttle, struct text account, struct text address,
                     struct throttle_turn *turn, struct status *st)
 {
+    *turn = (struct throttle_turn){.account = account, .address = address};
+    return begin_turn(throttle, turn, st);
+}
+
+bool throttle_begin_key(struct throttle *throttle, struct text address, struct throttle_turn *turn,
+                        struct status *st)
+{
+    *turn = (struct throttle_turn){.address = address, .of_key = true};
+    return begin_turn(throttle, turn, st);
+}
+
+static bool begin_turn(struct throttle *throttle, struct throttle_turn *turn, struct status *st)
+{
     int64_t wait_us, deadline_us = clock_deadline_ms(TURN_WAIT_MS);
-    enum throttle_answer answer = throttle_try(throttle, account, address, turn, &wait_us);
+    enum throttle_answer answer = try_turn(throttle, turn, &wait_us);
     if (answer == THROTTLE_WAIT && fiber_current() != NULL) {
         bool awake = atomic_fetch_add(&throttle->waiting, 1) < WAITING_MAX;
         /* A turn comes when a password was hashed, which takes far longer than one sleep. Who comes
@@ -105,7 +141,7 @@ bool throttle_begin(struct throttle *throttle, struct text account, struct text 
                 atomic_fetch_sub(&throttle->waiting, 1);
                 return false;
             }
-            answer = throttle_try(throttle, account, address, turn, &wait_us);
+            answer = try_turn(throttle, turn, &wait_us);
         }
         atomic_fetch_sub(&throttle->waiting, 1);
     }
@@ -135,7 +171,7 @@ void throttle_end(struct throttle *throttle, struct throttle_turn *turn,
         if (outcome == THROTTLE_FAILED)
             entry_fail(entry, rules[i], now_us);
     }
-    if (outcome == THROTTLE_PASSED) {
+    if (outcome == THROTTLE_PASSED && !turn->of_key) {
         struct throttle_entry *own = turn->counts[0], *known = NULL;
         WEIR_ASSERT(own != NULL);
         own->failures = own->level = 0, own->until_us = 0;

@@ -65,7 +65,7 @@ bool api_auth_caller(struct http_request *req, enum api_auth auth, struct status
         if (!key_of(req, &secret))
             return status_fail(st, STATUS_UNAUTHENTICATED,
                                "an API key is missing: send it as Authorization: Bearer weir_sk_…");
-        if (!account_key_check(account, secret, &caller->who, st))
+        if (!account_key_check(account, secret, api_peer_address(req), &caller->who, st))
             return false;
         set_caller(request, API_CALLER_KEY);
         return true;
