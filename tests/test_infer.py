@@ -168,7 +168,7 @@ def test_what_cannot_be_helped_is_not_tried_for_ever(start, program, code):
         ready = http.get("/readyz")
         assert ready.status_code == 200, "the others are served"
         (check,) = [c for c in ready.json()["checks"] if c["name"] == "models"]
-        assert not check["ok"] and check["why"] == "model: this model is of another world"
+        assert not check["ok"] and check["why"] == "the model model has failed: this model is of another world"
     doctor = weir.command("doctor", check=False, **env)
     assert doctor.returncode != 0 and "this model is of another world" in doctor.stdout
     weir.process.send_signal(signal.SIGHUP)
