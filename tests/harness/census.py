@@ -1,6 +1,6 @@
 """Counts what a server holds, so that a test can say that nothing was left behind: fibers,
 descriptors, mappings, chat runs, calls to upstreams, sequences of the model; and the memory that
-malloc has handed out, whose slope over equal batches shows a leak where resident memory would not."""
+malloc has handed out, whose growth over equal batches shows a leak where resident memory would not."""
 
 import itertools
 import pathlib
@@ -119,9 +119,9 @@ def run(one, count, threads, seed):
 
 
 def slope(values):
-    """Theil and Sen's: the median over all pairs, so that one batch that filled a cache does not
-    count, and a leak in every batch does."""
-    return statistics.median((b - a) / (j - i) for (i, a), (j, b) in itertools.combinations(enumerate(values), 2))
+    """The median growth from one batch to the next: what leaks grows in each of them, a buffer that
+    finds its size late does so once or twice."""
+    return statistics.median(b - a for a, b in itertools.pairwise(values))
 
 
 def mappings(pid):
