@@ -78,7 +78,7 @@ static bool user_check(struct account *account, const struct account_sign_in *si
         return false;
     if (row == NULL || !right || !db_row_null(row, 2) || password.len != sign_in->password.len ||
         sign_in->email.len > ACCOUNT_EMAIL_BYTES_MAX)
-        return status_fail(st, STATUS_UNAUTHENTICATED, "the address or the password is wrong");
+        return status_fail(st, STATUS_UNAUTHENTICATED, "the email or the password is wrong");
     *caller = (struct account_caller){.user = id_from(db_row_text(row, 0)),
                                       .org = id_from(db_row_text(row, 3)),
                                       .role = role_from(db_row_text(row, 4)),

@@ -20,7 +20,7 @@ struct account_sign_in {
     struct text email, password;
     struct text address, user_agent; /* where it comes from; may be empty; long ones are cut */
 };
-/* The same answer and the same time whether the address or the password is wrong.
+/* The same answer and the same time whether the email or the password is wrong.
  * Failures are counted in the memory of this process: a restart forgets them, and several replicas
  * count apart.
  * Fails: STATUS_UNAUTHENTICATED; STATUS_RATE_LIMITED with retry_after_ms after repeated failures,

@@ -25,6 +25,16 @@ describe("setting up and signing in", () => {
     window.location.hash = "";
   });
 
+  it("takes the code of a link that is opened where set-up already is", async () => {
+    app.weir.needsSetup = true;
+    app.weir.signedIn = false;
+    app.open("/");
+    expect(await screen.findByLabelText("Set-up code")).toBeInTheDocument();
+    window.location.hash = "#token=setup-token";
+    await waitFor(() => expect(screen.queryByLabelText("Set-up code")).toBeNull());
+    window.location.hash = "";
+  });
+
   it("asks for the code when the link had a wrong one", async () => {
     app.weir.needsSetup = true;
     app.weir.signedIn = false;

@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Trans, useLingui } from "@lingui/react/macro";
-import { useState, type FormEvent } from "react";
+import { useState, useSyncExternalStore, type FormEvent } from "react";
 import { api, unwrap } from "@/api/client";
 import { toError, type ApiError } from "@/api/errors";
 import { bootstrapQuery, meQuery } from "@/api/queries";
@@ -17,11 +17,17 @@ const PASSWORD_CHARS_MIN = 15;
 /* The token is in the fragment, which browsers do not send: so it is in no log. */
 const tokenInLink = () => new URLSearchParams(window.location.hash.slice(1)).get("token") ?? "";
 
+/* The link may be opened where this page already is: then only the fragment changes. */
+const onHashChange = (changed: () => void) => {
+  window.addEventListener("hashchange", changed);
+  return () => window.removeEventListener("hashchange", changed);
+};
+
 export function SetupPage() {
   const { t } = useLingui();
   const client = useQueryClient();
   const navigate = useNavigate();
-  const [linkToken] = useState(tokenInLink);
+  const linkToken = useSyncExternalStore(onHashChange, tokenInLink);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const [short, setShort] = useState(false);
