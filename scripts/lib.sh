@@ -23,16 +23,17 @@ jobs_max() {
 # Runs a long command with its output in a log: shows a sign of life every 10 seconds, and the end
 # of the log when the command fails.   run_long <what it is> <log> <command...>
 run_long() {
-    local what=$1 log=$2 pid start tick=0 rc=0
+    local what=$1 log=$2 pid start told rc=0
     shift 2
-    start=$SECONDS
+    start=$SECONDS told=$SECONDS
     say "$what ..."
     "$@" >"$log" 2>&1 &
     pid=$!
     while kill -0 "$pid" 2>/dev/null; do
-        sleep 0.5
-        tick=$((tick + 1))
-        if [ $((tick % 20)) -eq 0 ]; then
+        # What ends at once is not waited for; what takes minutes is not looked at often.
+        if [ "$SECONDS" -le $((start + 1)) ]; then sleep 0.05; else sleep 0.5; fi
+        if [ "$SECONDS" -ge $((told + 10)) ]; then
+            told=$SECONDS
             say "$what: $((SECONDS - start)) s, $(tail -c 400 "$log" | tr '\r' '\n' | grep -v '^ *$' | tail -n 1 | cut -c 1-90)"
         fi
     done
