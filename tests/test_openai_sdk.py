@@ -65,6 +65,21 @@ def test_stream_is_the_answer_in_pieces(client):
     assert usage.prompt_tokens == whole.usage.prompt_tokens
 
 
+@pytest.mark.short
+def test_cached_tokens(client):
+    """A second turn says how much of its prompt was known, streaming or not."""
+    messages = [{"role": "user", "content": "Tell me of the sea. " * 20}]
+    first = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=8, temperature=0)
+    messages += [{"role": "assistant", "content": first.choices[0].message.content},
+                 {"role": "user", "content": "And of ships?"}]
+    second = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=8, temperature=0)
+    *_, last = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=8, temperature=0, stream=True,
+                                              stream_options={"include_usage": True})
+    assert first.usage.prompt_tokens_details.cached_tokens < 64
+    assert first.usage.prompt_tokens <= second.usage.prompt_tokens_details.cached_tokens < second.usage.prompt_tokens
+    assert last.usage.prompt_tokens_details.cached_tokens == second.usage.prompt_tokens - 1
+
+
 def test_no_usage_unless_asked(client):
     assert all(chunk.usage is None and chunk.choices for chunk in ask(client, stream=True))
 

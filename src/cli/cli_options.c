@@ -189,6 +189,8 @@ static bool add_infer_args(struct cli *cli, const struct config_section *section
         {"infer_batch", "batch", "batch", 32},
         {"infer_prompt_budget", "prompt_budget", "prompt-budget", 1},
         {"infer_gpu_layers", "gpu_layers", "gpu-layers", -1},
+        {"infer_prefix_mib", "prefix_mib", "prefix-mib", -1},
+        {"infer_prefix_tenant_mib", "prefix_tenant_mib", "prefix-tenant-mib", 1},
     };
     const struct config *config = cli->config;
     struct text *args = ARENA_ARRAY(cli->arena, RELAY_LOCAL_ARGS_MAX / 2, struct text);

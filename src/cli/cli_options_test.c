@@ -132,21 +132,23 @@ static void engine(void **state)
     check_text(joined(arena, &options.infer_args[0]), "--cache-type=f16 --poll=50 --log=info,text");
     static const char file[] =
         "infer_context=1024\ninfer_parallel=3\ninfer_queue=5\ninfer_threads=2\ninfer_batch=64\n"
-        "infer_prompt_budget=32\ninfer_gpu_layers=-1\ninfer_cache_type=q8_0\ninfer_poll=0\n"
+        "infer_prompt_budget=32\ninfer_gpu_layers=-1\ninfer_prefix_mib=-1\n"
+        "infer_prefix_tenant_mib=8\ninfer_cache_type=q8_0\ninfer_poll=0\n"
         "infer_lock_memory=on\nlog_level=warn\nlog_format=json\n"
         "[upstream u]\nurl=https://h/v1\n[model far]\nupstream=u\n"
         "[model b]\npath=/b.gguf\ncontext=2048\nparallel=7\nqueue=9\nthreads=1\nbatch=128\n"
-        "prompt_budget=16\ngpu_layers=4\ncache_type=f16\n";
+        "prompt_budget=16\ngpu_layers=4\nprefix_mib=64\ncache_type=f16\n";
     if (!make(arena, file, &options, &st))
         fail_msg("%s", st.text);
     assert_int_equal(options.infer_args_count, 2);
     check_text(joined(arena, &options.infer_args[0]),
                "--context=1024 --parallel=3 --queue=5 --threads=2 --batch=64 --prompt-budget=32 "
-               "--gpu-layers=-1 --cache-type=q8_0 --poll=0 --lock-memory --log=warn,json");
+               "--gpu-layers=-1 --prefix-mib=-1 --prefix-tenant-mib=8 --cache-type=q8_0 --poll=0 "
+               "--lock-memory --log=warn,json");
     check_text(options.infer_args[1].model, "b");
     check_text(joined(arena, &options.infer_args[1]),
                "--context=2048 --parallel=7 --queue=9 --threads=1 --batch=128 --prompt-budget=16 "
-               "--gpu-layers=4 --cache-type=f16");
+               "--gpu-layers=4 --prefix-mib=64 --cache-type=f16");
     assert_int_equal(options.models[1].context_tokens, 2048);
 }
 

@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 enum { EXIT_BROKEN = 1, EXIT_USAGE = 2, EXIT_NEVER = 3 };
-enum { TOKEN_BYTES_MAX = 512, DRAIN_MS_USUAL = 30000 };
+enum { TOKEN_BYTES_MAX = 512, DRAIN_MS_USUAL = 30000, PREFIX_MIB_MAX = 1 << 24 };
 enum { FILES_WANTED = 16384 + 256 }; /* connections of its server, and what it has besides */
 
 static int report_fd = -1; /* --report-fd */
@@ -72,6 +72,8 @@ enum option_code {
     OPTION_GPU_LAYERS,
     OPTION_CACHE_TYPE,
     OPTION_POLL,
+    OPTION_PREFIX_MIB,
+    OPTION_PREFIX_TENANT_MIB,
     OPTION_LOCK_MEMORY,
     OPTION_DRAIN,
     OPTION_LOG,
@@ -97,6 +99,8 @@ static const struct option options[] = {
     {"gpu-layers", required_argument, NULL, OPTION_GPU_LAYERS},
     {"cache-type", required_argument, NULL, OPTION_CACHE_TYPE},
     {"poll", required_argument, NULL, OPTION_POLL},
+    {"prefix-mib", required_argument, NULL, OPTION_PREFIX_MIB},
+    {"prefix-tenant-mib", required_argument, NULL, OPTION_PREFIX_TENANT_MIB},
     {"lock-memory", no_argument, NULL, OPTION_LOCK_MEMORY},
     {"drain", required_argument, NULL, OPTION_DRAIN},
     {"log", required_argument, NULL, OPTION_LOG},
@@ -130,6 +134,11 @@ static const char help[] =
     "  --gpu-layers=N       layers on the graphics card, -1 for all\n"
     "  --cache-type=TYPE    f16 or q8_0\n"
     "  --poll=N             0 to 100: how long idle compute threads spin; 50\n"
+    "  --prefix-mib=N       memory in MiB for prompts that were computed before, so that one with\n"
+    "                       the same beginning need not be; -1: none; 512, or an eighth of what "
+    "is\n"
+    "                       free\n"
+    "  --prefix-tenant-mib=N one tenant's share of it, beyond which it gives way first; a quarter\n"
     "  --lock-memory        keep the weights from being swapped out\n"
     "  --drain=SECONDS      how long running answers may take after SIGTERM; 30\n"
     "  --log=LEVEL[,json]   debug, info, warn or error\n"
@@ -413,6 +422,17 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
         if (!number("--poll", value, 0, 100, &n, st))
             return false;
         s->llama.poll = (int)n;
+        return true;
+    case OPTION_PREFIX_MIB:
+        if (!number("--prefix-mib", value, -1, PREFIX_MIB_MAX, &n, st))
+            return false;
+        s->engine.prefix_off = n < 0;
+        s->engine.prefix_bytes_max = n < 0 ? 0 : (uint64_t)n * MIB;
+        return true;
+    case OPTION_PREFIX_TENANT_MIB:
+        if (!number("--prefix-tenant-mib", value, 0, PREFIX_MIB_MAX, &n, st))
+            return false;
+        s->engine.prefix_tenant_bytes_max = (uint64_t)n * MIB;
         return true;
     case OPTION_LOCK_MEMORY:
         s->llama.lock_memory = true;

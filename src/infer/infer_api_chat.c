@@ -400,12 +400,16 @@ static void add_finishes(struct completion *c)
 static void add_usage(struct completion *c, struct text_buf *buf)
 {
     uint64_t written = 0;
-    for (uint32_t i = 0; i < c->call.n; i++)
+    uint32_t cached = c->prompt.count; /* the prompt counts once: what all of the n had */
+    for (uint32_t i = 0; i < c->call.n; i++) {
+        uint32_t had = infer_request_cached(c->choices[i].request);
+        cached = had < cached ? had : cached;
         written += c->choices[i].tokens;
+    }
     text_buf_addf(buf,
                   "{\"prompt_tokens\":%u,\"completion_tokens\":%" PRIu64
-                  ",\"total_tokens\":%" PRIu64 ",\"prompt_tokens_details\":{\"cached_tokens\":0}}",
-                  c->prompt.count, written, c->prompt.count + written);
+                  ",\"total_tokens\":%" PRIu64 ",\"prompt_tokens_details\":{\"cached_tokens\":%u}}",
+                  c->prompt.count, written, c->prompt.count + written, cached);
 }
 
 static void add_timings(struct completion *c, struct text_buf *buf)

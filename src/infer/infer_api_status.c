@@ -118,6 +118,14 @@ bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struc
         {"prompt_tokens_total", "counter", "Prompt tokens computed", s.prompt_tokens},
         {"output_tokens_total", "counter", "Tokens written", s.output_tokens},
         {"steps_total", "counter", "Steps computed", s.steps},
+        {"prefix_hits_total", "counter", "Requests whose prompt had a known beginning",
+         s.prefix_hits},
+        {"prefix_tokens_total", "counter", "Prompt tokens that were not computed again",
+         s.prefix_tokens},
+        {"prefix_evicted_total", "counter", "Kept prompts that made room for others",
+         s.prefix_evicted},
+        {"prefix_entries", "gauge", "Prompts kept", s.prefix_entries},
+        {"prefix_bytes", "gauge", "Memory that they take", s.prefix_bytes},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         text_buf_addf(

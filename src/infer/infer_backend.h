@@ -32,6 +32,17 @@ struct infer_backend_ops {
     void (*clear)(struct infer_backend *backend, int32_t sequence);
     /* Moves the cache of one sequence to an empty one. False: nothing was changed. */
     bool (*move)(struct infer_backend *backend, int32_t from, int32_t to);
+    /* One sequence's cache as bytes in the host's memory: how many it takes now, 0 for failure. */
+    size_t (*state_size)(struct infer_backend *backend, int32_t sequence);
+    /* Writes at most `size` bytes. Returns how many, 0 for failure. */
+    size_t (*state_save)(struct infer_backend *backend, int32_t sequence, void *out, size_t size);
+    /* Into an empty sequence of the same process; it then goes on where the saved one stood. False:
+     * it is still empty. */
+    bool (*state_load)(struct infer_backend *backend, int32_t sequence, const void *blob,
+                       size_t size);
+    /* Forgets what stands at position `tokens` and after it. False: the model cannot go on from
+     * there (infer_model_facts), and nothing was changed. */
+    bool (*trim)(struct infer_backend *backend, int32_t sequence, uint32_t tokens);
     void (*free)(struct infer_backend *backend);
 };
 

@@ -16,6 +16,7 @@ static void ask_for(struct infer_request *request, enum infer_ending ending);
 static void inbox_push(struct infer_engine *engine, struct infer_request *request);
 static void engine_free(struct infer_engine *engine);
 static int64_t wait_estimate_ms(const struct infer_engine *engine);
+static struct text text_copy(struct text text);
 static uint64_t tenant_hash(struct text tenant);
 static uint32_t power_of_two(uint32_t at_least);
 static void *allocate(size_t count, size_t size);
@@ -111,6 +112,11 @@ void infer_engine_stats(const struct infer_engine *engine, struct infer_stats *o
         .prompt_tokens = READ(prompt_tokens),
         .output_tokens = READ(output_tokens),
         .steps = READ(steps),
+        .prefix_hits = READ(prefix_hits),
+        .prefix_tokens = READ(prefix_tokens),
+        .prefix_bytes = READ(prefix_bytes),
+        .prefix_entries = READ(prefix_entries),
+        .prefix_evicted = READ(prefix_evicted),
         .step_us = READ(step_us),
     };
 #undef READ
@@ -187,9 +193,10 @@ static struct infer_request *request_new(struct infer_engine *engine, const stru
     struct infer_request *request = allocate(1, sizeof *request);
     request->engine = engine;
     atomic_store(&request->holders, 2);
-    request->prompt = allocate(job->prompt_count, sizeof *request->prompt);
+    request->prompt = allocate((size_t)job->prompt_count + output_max, sizeof *request->prompt);
     memcpy(request->prompt, job->prompt, job->prompt_count * sizeof *request->prompt);
     request->prompt_count = job->prompt_count;
+    request->tenant = text_copy(job->tenant);
     request->ignore_end = job->ignore_end;
     request->submitted_us = clock_mono_us();
     request->ring.size = engine->options.ring_tokens;
@@ -340,6 +347,12 @@ struct infer_timing infer_request_timing(const struct infer_request *request)
     };
 }
 
+uint32_t infer_request_cached(const struct infer_request *request)
+{
+    WEIR_ASSERT(request->delivered);
+    return request->prefix.cached;
+}
+
 uint32_t infer_request_outputs(const struct infer_request *request)
 {
     WEIR_ASSERT(request->ending != INFER_ENDING_NONE);
@@ -368,7 +381,16 @@ void infer_request_drop_holder(struct infer_request *request)
     infer_sampler_free(request->sampler);
     free(request->ring.at);
     free(request->prompt);
+    free((void *)(uintptr_t)request->tenant.at);
     free(request);
+}
+
+static struct text text_copy(struct text text)
+{
+    char *copy = allocate(text.len + 1, 1);
+    if (text.len > 0)
+        memcpy(copy, text.at, text.len);
+    return (struct text){copy, text.len};
 }
 
 static uint64_t tenant_hash(struct text tenant)

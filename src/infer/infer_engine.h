@@ -27,6 +27,9 @@ struct infer_engine_options {
     uint32_t prompt_budget;    /* prompt tokens per step while somebody writes; 0: 96 */
     uint32_t ring_tokens;      /* a reader may be this far behind before it is paused; 0: 256 */
     int64_t stall_ms_max;      /* a request paused for longer is dropped; 0: 30,000 */
+    bool prefix_off;           /* computed prompts are not kept (infer_prefix.h) */
+    uint64_t prefix_bytes_max; /* memory for them; 0: 512 MiB, or an eighth of what is free */
+    uint64_t prefix_tenant_bytes_max; /* one tenant's share of it; 0: a quarter */
     /* On the loop's thread, when the state has changed (infer_engine_state). May be NULL. */
     void (*changed)(void *arg);
     void *changed_arg;
@@ -48,6 +51,9 @@ struct infer_model_facts {
     int32_t ends[INFER_ENDS_MAX]; /* tokens by which the model says that it is done */
     uint32_t ends_count;
     uint64_t weights_bytes, kv_bytes;
+    uint32_t window; /* 0: a cached sequence can be cut at any token; else only one of at most so
+                      * many tokens can, and a longer one goes on from its end alone */
+    bool recurrent;  /* a cached sequence cannot be cut at all */
 };
 
 struct infer_job {
@@ -79,6 +85,8 @@ struct infer_stats {
     uint64_t kv_tokens_held; /* reserved now; 0 when nothing runs */
     uint64_t requests, refused, cancelled, stalled, failed;
     uint64_t prompt_tokens, output_tokens, steps;
+    uint64_t prefix_hits, prefix_tokens; /* requests, and their prompt tokens, not computed again */
+    uint64_t prefix_bytes, prefix_entries, prefix_evicted;
     int64_t step_us; /* moving average */
 };
 
@@ -129,6 +137,8 @@ void infer_request_cancel(struct infer_request *request);
 void infer_request_finish(struct infer_request *request);
 /* Valid when a token or the end was delivered; before the end, decode_us is up to now. */
 struct infer_timing infer_request_timing(const struct infer_request *request);
+/* Valid when a token or the end was delivered: prompt tokens that were known from before. */
+uint32_t infer_request_cached(const struct infer_request *request);
 /* Valid when the end was delivered: tokens sampled, with the one by which the model ended. */
 uint32_t infer_request_outputs(const struct infer_request *request);
 /* Cancels what still runs and gives up the handle; memory, sequence and cache follow by

@@ -16,8 +16,9 @@ struct infer_request {
     _Atomic int holders; /* the handle and the engine; the last one frees */
 
     /* Set by submit, then read only. */
-    int32_t *prompt;
+    int32_t *prompt; /* and behind it the answer: the engine thread's, as far as task.output */
     uint32_t prompt_count;
+    struct text tenant; /* a copy */
     bool ignore_end;
     int64_t submitted_us;
 
@@ -29,6 +30,12 @@ struct infer_request {
 
     /* The engine thread's. The times are read by the loop's thread after the end came. */
     struct infer_task task;
+    struct {
+        bool entered;    /* what is known of the prompt was looked up */
+        uint32_t cached; /* tokens that were; read by the loop's thread as the times are */
+        uint32_t share_at, end_at; /* where the state is to be saved; 0: nowhere */
+        int64_t held_us;           /* since when it waits for another's prompt; 0: it does not */
+    } prefix;
     struct infer_sampler *sampler;
     struct infer_request *before, *after; /* in infer_engine.all */
     int32_t newest;                       /* the token sampled last */
@@ -63,6 +70,7 @@ struct infer_engine {
         _Atomic uint64_t requests, refused, cancelled, stalled, failed;
         _Atomic uint64_t prompt_tokens, output_tokens, steps;
         _Atomic uint64_t prompting, writing, paused, sequences_free, cache_held;
+        _Atomic uint64_t prefix_hits, prefix_tokens, prefix_bytes, prefix_entries, prefix_evicted;
         _Atomic int64_t step_us;
     } stats;
     pthread_mutex_t mutex; /* for the engine's sleep when it has nothing to do */
@@ -71,6 +79,7 @@ struct infer_engine {
 
     /* The engine thread's. */
     struct infer_sched *sched;
+    struct infer_engine_prefix *prefix;
     struct infer_request *first, *last; /* all requests that have not ended, in order of arrival */
     struct infer_batch batch;
     bool dirty; /* something was put into a ring since the last delivery */
@@ -85,3 +94,7 @@ void *infer_engine_thread(void *engine);
 void infer_engine_wake(struct infer_engine *engine); /* any thread */
 void infer_engine_deliver(void *engine);             /* on the loop's thread */
 void infer_request_drop_holder(struct infer_request *request);
+static inline struct infer_request *infer_request_of(struct infer_task *task)
+{
+    return (struct infer_request *)(void *)((char *)task - offsetof(struct infer_request, task));
+}

@@ -1,4 +1,5 @@
 #include "infer_engine_internal.h"
+#include "infer_engine_prefix.h"
 #include "clock.h"
 #include "log.h"
 #include "loop.h"
@@ -24,7 +25,6 @@ static void publish(struct infer_engine *e);
 static void deliver(struct infer_engine *e);
 static void sleep_until_work(struct infer_engine *e);
 static bool is_end(const struct infer_engine *e, int32_t token);
-static struct infer_request *request_of(struct infer_task *task);
 static void *allocate(size_t count, size_t size);
 static void batch_new(struct infer_batch *batch, uint32_t rows);
 static void batch_free(struct infer_batch *batch);
@@ -49,6 +49,7 @@ void *infer_engine_thread(void *arg)
     }
     take_inbox(e);
     end_all(e, INFER_ENDING_CANCELLED);
+    infer_engine_prefix_close(e);
     infer_sched_free(e->sched);
     batch_free(&e->batch);
     return NULL;
@@ -69,6 +70,7 @@ static bool load(struct infer_engine *e)
         .prompt_budget = e->options.prompt_budget,
     });
     batch_new(&e->batch, e->facts.batch);
+    infer_engine_prefix_open(e);
     publish(e);
     set_state(e, INFER_ENGINE_READY);
     return true;
@@ -155,6 +157,9 @@ static void close_gaps(struct infer_engine *e)
 static bool step(struct infer_engine *e)
 {
     struct infer_plan plan;
+    infer_engine_prefix_hold(e, clock_mono_us());
+    infer_sched_admit(e->sched);
+    infer_engine_prefix_restore(e);
     infer_sched_plan(e->sched, &plan);
     if (plan.rows == 0) {
         publish(e);
@@ -170,6 +175,7 @@ static bool step(struct infer_engine *e)
     infer_sched_advance(e->sched, &plan);
     int64_t now = clock_mono_us();
     int64_t average = atomic_load(&e->stats.step_us), took = now - began;
+    infer_engine_prefix_computed(e, &plan, took);
     atomic_store(&e->stats.step_us, average == 0 ? took : average + (took - average) / 8);
     atomic_fetch_add_explicit(&e->stats.steps, 1, memory_order_relaxed);
     sample(e, &plan, now);
@@ -184,7 +190,7 @@ static void fill_batch(struct infer_engine *e, const struct infer_plan *plan, in
     uint32_t row = 0;
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct infer_chunk *chunk = &plan->chunks[i];
-        struct infer_request *r = request_of(chunk->task);
+        struct infer_request *r = infer_request_of(chunk->task);
         if (r->counted) {
             r->counted = false;
             r->started_us = now;
@@ -210,7 +216,7 @@ static void sample(struct infer_engine *e, const struct infer_plan *plan, int64_
     for (uint32_t i = 0; i < plan->count; i++) {
         row += plan->chunks[i].count;
         if (plan->chunks[i].wants_output)
-            sample_one(e, request_of(plan->chunks[i].task), row - 1, now);
+            sample_one(e, infer_request_of(plan->chunks[i].task), row - 1, now);
     }
 }
 
@@ -225,6 +231,7 @@ static void sample_one(struct infer_engine *e, struct infer_request *r, uint32_t
         r->first_us = now;
     r->outputs++;
     atomic_fetch_add_explicit(&e->stats.output_tokens, 1, memory_order_relaxed);
+    r->prompt[r->prompt_count + r->task.output] = token;
     bool more = infer_sched_output(e->sched, &r->task);
     if (!r->ignore_end && is_end(e, token)) {
         end(e, r, INFER_ENDING_STOP, now);
@@ -261,6 +268,8 @@ static void end(struct infer_engine *e, struct infer_request *r, enum infer_endi
         atomic_fetch_sub(&e->queued_tokens, r->prompt_count);
     }
     if (e->sched != NULL && r->task.state != INFER_TASK_OUT) {
+        if (ending != INFER_ENDING_FAILED && !atomic_load(&e->closing))
+            infer_engine_prefix_end(e, r);
         int32_t sequence = infer_sched_drop(e->sched, &r->task);
         if (sequence >= 0)
             e->backend->ops->clear(e->backend, sequence);
@@ -343,11 +352,6 @@ static bool is_end(const struct infer_engine *e, int32_t token)
         if (e->facts.ends[i] == token)
             return true;
     return false;
-}
-
-static struct infer_request *request_of(struct infer_task *task)
-{
-    return (struct infer_request *)(void *)((char *)task - offsetof(struct infer_request, task));
 }
 
 static void *allocate(size_t count, size_t size)

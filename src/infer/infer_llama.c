@@ -2,36 +2,14 @@
 #include "infer_gguf.h"
 #include "infer_llama_internal.h"
 #include "infer_machine.h"
-#include "infer_threads.h"
 #include "log.h"
 #include <limits.h>
-#include <llama.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CONTEXT_USUAL = 4096, PARALLEL_USUAL = 8, BATCH_USUAL = 512, META_BYTES = 128 };
-
-struct infer_llama {
-    struct infer_backend base; /* first */
-    struct infer_llama_options options;
-    struct llama_model *model;
-    struct llama_context *context;
-    struct ggml_threadpool *pool;
-    struct infer_threads threads;
-    void (*pool_free)(struct ggml_threadpool *pool);
-    struct infer_vocab vocab;
-    struct infer_model_facts facts;
-    struct llama_batch batch; /* points into the arrays below and into the engine's */
-    int32_t *sequence_counts;
-    llama_seq_id **sequences;
-    int8_t *wants;
-    uint8_t *state; /* of a sequence on the move */
-    size_t state_size;
-    void (*progress)(void *arg, int percent);
-    void *progress_arg;
-};
 
 static bool load(struct infer_backend *backend, void (*progress)(void *, int), void *arg,
                  struct infer_model_facts *facts, struct status *st);
@@ -45,8 +23,6 @@ static bool warm_up(struct infer_llama *l, struct status *st);
 static void find_ends(struct infer_llama *l);
 static enum infer_decode decode(struct infer_backend *backend, const struct infer_batch *batch);
 static float *logits(struct infer_backend *backend, uint32_t row);
-static void clear(struct infer_backend *backend, int32_t sequence);
-static bool move(struct infer_backend *backend, int32_t from, int32_t to);
 static void llama_close(struct infer_backend *backend);
 static bool on_progress(float share, void *arg);
 static bool on_abort(void *arg);
@@ -58,8 +34,12 @@ static const struct infer_backend_ops ops = {
     .load = load,
     .decode = decode,
     .logits = logits,
-    .clear = clear,
-    .move = move,
+    .clear = infer_llama_clear,
+    .move = infer_llama_move,
+    .state_size = infer_llama_state_size,
+    .state_save = infer_llama_state_save,
+    .state_load = infer_llama_state_load,
+    .trim = infer_llama_trim,
     .free = llama_close,
 };
 
@@ -250,7 +230,7 @@ static void find_ends(struct infer_llama *l)
 }
 
 /* One row in every sequence, so that weights are in memory and buffers made before the first
- * request pays for them. */
+ * request pays for them; one more in the first, to see what the cache can do. */
 static bool warm_up(struct infer_llama *l, struct status *st)
 {
     int32_t start = llama_vocab_bos(llama_model_get_vocab(l->model));
@@ -265,9 +245,14 @@ static bool warm_up(struct infer_llama *l, struct status *st)
     }
     struct infer_batch batch = {l->facts.parallel, token, position, sequence, wants};
     enum infer_decode result = decode(&l->base, &batch);
+    batch.rows = 1;
+    position[0] = 1;
+    if (result == INFER_DECODE_OK)
+        result = decode(&l->base, &batch);
     if (result != INFER_DECODE_OK)
         return status_fail(st, STATUS_INVALID, "its first step failed (%d) %s", (int)result,
                            complaint);
+    infer_llama_probe_trim(l);
     llama_memory_clear(llama_get_memory(l->context), false);
     return true;
 }
@@ -301,35 +286,6 @@ static float *logits(struct infer_backend *backend, uint32_t row)
     float *found = llama_get_logits_ith(l->context, (int32_t)row);
     WEIR_ASSERT(found != NULL);
     return found;
-}
-
-static void clear(struct infer_backend *backend, int32_t sequence)
-{
-    struct infer_llama *l = (void *)backend;
-    llama_memory_seq_rm(llama_get_memory(l->context), sequence, -1, -1);
-}
-
-/* By way of the host's memory: copying a whole sequence inside the cache would copy its unused
- * part as well. */
-static bool move(struct infer_backend *backend, int32_t from, int32_t to)
-{
-    struct infer_llama *l = (void *)backend;
-    size_t size = llama_state_seq_get_size(l->context, from);
-    if (size == 0)
-        return false;
-    if (size > l->state_size) {
-        free(l->state);
-        l->state = malloc(size);
-        l->state_size = l->state == NULL ? 0 : size;
-    }
-    if (l->state == NULL || llama_state_seq_get_data(l->context, l->state, size, from) != size)
-        return false;
-    if (llama_state_seq_set_data(l->context, l->state, size, to) == 0) {
-        clear(backend, to);
-        return false;
-    }
-    clear(backend, from);
-    return true;
 }
 
 static void llama_close(struct infer_backend *backend)

@@ -1,4 +1,5 @@
-/* infer_llama: the backend that computes with llama.cpp. The only C file that knows its header. */
+/* infer_llama: the backend that computes with llama.cpp. No other file but infer_vocab
+ * knows its header. */
 #pragma once
 #include "base.h"
 #include "infer_backend.h"

@@ -1,8 +1,9 @@
-/* infer_llama_internal: the vocabulary as infer_llama.c and infer_vocab.c share it. */
+/* infer_llama_internal: what infer_llama.c, infer_llama_state.c and infer_vocab.c share. */
 #pragma once
+#include "infer_llama.h"
+#include "infer_threads.h"
 #include "infer_vocab.h"
-
-struct llama_vocab;
+#include <llama.h>
 
 struct infer_vocab {
     const struct llama_vocab *llama;
@@ -13,5 +14,37 @@ struct infer_vocab {
     bool control_starts[256]; /* by first byte */
 };
 
+struct infer_llama {
+    struct infer_backend base; /* first */
+    struct infer_llama_options options;
+    struct llama_model *model;
+    struct llama_context *context;
+    struct ggml_threadpool *pool;
+    struct infer_threads threads;
+    void (*pool_free)(struct ggml_threadpool *pool);
+    struct infer_vocab vocab;
+    struct infer_model_facts facts;
+    struct llama_batch batch; /* points into the arrays below and into the engine's */
+    int32_t *sequence_counts;
+    llama_seq_id **sequences;
+    int8_t *wants;
+    uint8_t *state; /* of a sequence on the move */
+    size_t state_size;
+    void (*progress)(void *arg, int percent);
+    void *progress_arg;
+};
+
 void infer_vocab_open(struct infer_vocab *vocab, const struct llama_vocab *llama);
 void infer_vocab_close(struct infer_vocab *vocab);
+
+/* Backend operations: see infer_backend.h. */
+void infer_llama_clear(struct infer_backend *backend, int32_t sequence);
+bool infer_llama_move(struct infer_backend *backend, int32_t from, int32_t to);
+size_t infer_llama_state_size(struct infer_backend *backend, int32_t sequence);
+size_t infer_llama_state_save(struct infer_backend *backend, int32_t sequence, void *out,
+                              size_t size);
+bool infer_llama_state_load(struct infer_backend *backend, int32_t sequence, const void *blob,
+                            size_t size);
+bool infer_llama_trim(struct infer_backend *backend, int32_t sequence, uint32_t tokens);
+/* Fills facts.window and facts.recurrent. Sequence 0 holds two tokens, and may hold one after. */
+void infer_llama_probe_trim(struct infer_llama *l);

@@ -15,7 +15,6 @@ struct infer_sched {
     uint32_t *share; /* by sequence number: prompt tokens of the step being planned */
 };
 
-static void admit(struct infer_sched *s);
 static uint32_t writing_rows(const struct infer_sched *s);
 static void share_budget(struct infer_sched *s, uint32_t budget);
 static uint32_t prompt_left(const struct infer_task *task);
@@ -77,9 +76,37 @@ int32_t infer_sched_drop(struct infer_sched *s, struct infer_task *task)
     return sequence;
 }
 
+/* Strictly in turn: a task too big for what is free now holds up those behind it, so that small
+ * ones cannot keep it out for ever. */
+void infer_sched_admit(struct infer_sched *s)
+{
+    struct infer_task *task;
+    while ((task = infer_turn_first(s->turn)) != NULL) {
+        int32_t sequence = lowest_free(s);
+        uint32_t need = task->prompt_count + task->output_max;
+        if (sequence < 0 || s->options.cache_tokens - s->cache_held < need)
+            return;
+        infer_turn_take(s->turn, task);
+        task->state = INFER_TASK_PROMPT;
+        task->sequence = sequence;
+        task->reserved = need;
+        s->running[sequence] = task;
+        s->running_count++;
+        s->prompting++;
+        s->cache_held += need;
+    }
+}
+
+void infer_sched_restored(struct infer_sched *s, struct infer_task *task, uint32_t tokens)
+{
+    WEIR_ASSERT(task->state == INFER_TASK_PROMPT && s->running[task->sequence] == task);
+    WEIR_ASSERT(task->computed == 0 && tokens < task->prompt_count);
+    task->computed = tokens;
+}
+
 void infer_sched_plan(struct infer_sched *s, struct infer_plan *plan)
 {
-    admit(s);
+    infer_sched_admit(s);
     uint32_t writing = writing_rows(s), budget = s->options.batch - writing;
     if (writing > 0 && budget > s->options.prompt_budget)
         budget = s->options.prompt_budget;
@@ -160,27 +187,6 @@ struct infer_sched_counts infer_sched_counts(const struct infer_sched *s)
     return counts;
 }
 
-/* Strictly in turn: a task too big for what is free now holds up those behind it, so that small
- * ones cannot keep it out for ever. */
-static void admit(struct infer_sched *s)
-{
-    struct infer_task *task;
-    while ((task = infer_turn_first(s->turn)) != NULL) {
-        int32_t sequence = lowest_free(s);
-        uint32_t need = task->prompt_count + task->output_max;
-        if (sequence < 0 || s->options.cache_tokens - s->cache_held < need)
-            return;
-        infer_turn_take(s->turn, task);
-        task->state = INFER_TASK_PROMPT;
-        task->sequence = sequence;
-        task->reserved = need;
-        s->running[sequence] = task;
-        s->running_count++;
-        s->prompting++;
-        s->cache_held += need;
-    }
-}
-
 static uint32_t writing_rows(const struct infer_sched *s)
 {
     uint32_t rows = 0;
@@ -229,7 +235,10 @@ static void share_budget(struct infer_sched *s, uint32_t budget)
 
 static uint32_t prompt_left(const struct infer_task *task)
 {
-    return task->prompt_count - task->computed;
+    uint32_t end = task->prompt_count;
+    if (task->cut > task->computed && task->cut < end)
+        end = task->cut;
+    return end - task->computed;
 }
 
 static int32_t lowest_free(const struct infer_sched *s)

@@ -4,7 +4,9 @@
  * A task waits (no sequence), then its prompt is computed in chunks, then it writes, one row per
  * step, each row being the token sampled last. One step is
  *     infer_sched_move until false      sequence numbers dense (see there)
- *     infer_sched_plan                  chunks, and who is let in
+ *     infer_sched_admit                 who is let in
+ *     infer_sched_restored              for each of them whose beginning is known already
+ *     infer_sched_plan                  chunks
  *     the backend decodes the plan
  *     infer_sched_advance               what the plan held is computed
  *     infer_sched_output                for each token sampled
@@ -40,6 +42,8 @@ struct infer_task {
     uint32_t output;   /* tokens sampled */
     uint32_t reserved; /* cache tokens held */
     bool paused;       /* set by the caller at will: no row while it is true */
+    bool held;         /* so too: not let in while it is true; those behind it go first */
+    uint32_t cut;      /* so too: a position that no chunk of the prompt crosses; 0: none */
     struct infer_turn_place turn;
 };
 
@@ -72,7 +76,13 @@ void infer_sched_add(struct infer_sched *sched, struct infer_task *task);
  * the sequence to be cleared in the backend, or -1. */
 int32_t infer_sched_drop(struct infer_sched *sched, struct infer_task *task);
 
-/* Fills the next step; the chunks are valid until the next plan. rows 0: nothing to do. */
+/* Gives sequences to those whose turn it is: their state is then PROMPT. */
+void infer_sched_admit(struct infer_sched *sched);
+/* The first `tokens` tokens of the prompt, and not all of it, are in the cache already. Before the
+ * task had its first row. */
+void infer_sched_restored(struct infer_sched *sched, struct infer_task *task, uint32_t tokens);
+/* Fills the next step, and admits first; the chunks are valid until the next plan. rows 0: nothing
+ * to do. */
 void infer_sched_plan(struct infer_sched *sched, struct infer_plan *plan);
 void infer_sched_advance(struct infer_sched *sched, const struct infer_plan *plan);
 /* A token of `task` was sampled. False when it was the last that the task may have. */

@@ -192,6 +192,46 @@ static void paused_and_moved(void **state)
     infer_sched_free(sched);
 }
 
+static void held_cut_and_restored(void **state)
+{
+    (void)state;
+    struct infer_sched *sched = infer_sched_new(&usual);
+    struct infer_task first = task_of(300, 2, 1), second = task_of(200, 2, 1),
+                      other = task_of(200, 2, 2);
+    first.held = other.held = true;
+    infer_sched_add(sched, &first);
+    infer_sched_add(sched, &second);
+    infer_sched_add(sched, &other);
+    infer_sched_admit(sched);
+    assert_int_equal(first.state, INFER_TASK_WAITING);
+    assert_int_equal(other.state, INFER_TASK_WAITING);
+    assert_int_equal(second.state, INFER_TASK_PROMPT); /* who is held keeps nobody back */
+    infer_sched_restored(sched, &second, 64);
+    second.cut = 100;
+    assert_int_equal(step(sched), 36);
+    assert_int_equal(second.computed, 100);
+    assert_int_equal(step(sched), 100); /* what is behind it cuts no more */
+    assert_int_equal(second.state, INFER_TASK_WRITING);
+    first.held = other.held = false;
+    first.cut = 299; /* all but the last */
+    infer_sched_admit(sched);
+    assert_int_equal(first.state, INFER_TASK_PROMPT);
+    assert_int_equal(other.state, INFER_TASK_PROMPT);
+    infer_sched_restored(sched, &other, 199);
+    while (first.state == INFER_TASK_PROMPT) {
+        uint32_t before = first.computed;
+        step(sched);
+        assert_true(before >= 299 || first.computed <= 299);
+    }
+    assert_int_equal(second.state, INFER_TASK_OUT);
+    assert_int_equal(other.state, INFER_TASK_OUT);
+    first.held = true; /* means nothing once it is in */
+    step(sched);
+    assert_int_equal(first.state, INFER_TASK_OUT);
+    assert_int_equal(infer_sched_counts(sched).cache_held, 0);
+    infer_sched_free(sched);
+}
+
 /* Random load against the promises in the header. */
 enum { TASKS = 40, STEPS = 20000 };
 struct world {
@@ -264,6 +304,7 @@ static void random_load(void **state)
                 infer_sched_drop(w.sched, task);
             } else if (task->state != INFER_TASK_OUT) {
                 task->paused = task->paused ? draw(&w, 4) != 0 : draw(&w, 100) == 0;
+                task->held = task->held ? draw(&w, 4) != 0 : draw(&w, 100) == 0;
             }
         }
         struct infer_move move;
@@ -308,6 +349,7 @@ int main(void)
         cmocka_unit_test(tenants_take_turns),
         cmocka_unit_test(a_big_one_is_not_passed_by_for_ever),
         cmocka_unit_test(paused_and_moved),
+        cmocka_unit_test(held_cut_and_restored),
         cmocka_unit_test(random_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

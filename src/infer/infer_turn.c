@@ -70,16 +70,27 @@ void infer_turn_remove(struct infer_turn *turn, struct infer_task *task)
 
 struct infer_task *infer_turn_first(const struct infer_turn *turn)
 {
-    return turn->head == NO_SLOT ? NULL : turn->slots[turn->head].first;
+    uint32_t at = turn->head;
+    if (at == NO_SLOT)
+        return NULL;
+    do {
+        struct infer_task *task = turn->slots[at].first;
+        while (task != NULL && task->held)
+            task = task->turn.after;
+        if (task != NULL)
+            return task;
+        at = turn->slots[at].after;
+    } while (at != turn->head);
+    return NULL;
 }
 
 void infer_turn_take(struct infer_turn *turn, struct infer_task *task)
 {
     WEIR_ASSERT(task != NULL && task == infer_turn_first(turn));
-    uint32_t at = turn->head;
+    uint32_t at = task->turn.slot, next = turn->slots[at].after;
     infer_turn_remove(turn, task);
-    if (turn->head == at) /* it has more, and they wait for the others' turns */
-        turn->head = turn->slots[at].after;
+    if (turn->head != NO_SLOT) /* if it has more, they wait for the others' turns */
+        turn->head = next;
 }
 
 uint32_t infer_turn_count(const struct infer_turn *turn)

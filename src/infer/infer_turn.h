@@ -21,8 +21,8 @@ struct infer_turn *infer_turn_new(void);
 void infer_turn_free(struct infer_turn *turn);
 void infer_turn_add(struct infer_turn *turn, struct infer_task *task);
 void infer_turn_remove(struct infer_turn *turn, struct infer_task *task);
-/* Whose turn it is; NULL when nobody waits. Does not take it out. */
+/* Whose turn it is; NULL when nobody waits but such as are held. Does not take it out. */
 struct infer_task *infer_turn_first(const struct infer_turn *turn);
-/* Takes out the first, and the turn goes to the next tenant. */
+/* Takes out the first, and the turn goes to the tenant after its own. */
 void infer_turn_take(struct infer_turn *turn, struct infer_task *task);
 uint32_t infer_turn_count(const struct infer_turn *turn);

@@ -1,0 +1,335 @@
+#include "infer_engine_prefix.h"
+#include "clock.h"
+#include "infer_machine.h"
+#include "infer_prefix.h"
+#include "log.h"
+#include <stdlib.h>
+
+enum {
+    GAIN_MIN = INFER_PREFIX_BLOCK, /* tokens: for fewer nobody waits, and nothing is saved */
+    RESTORE_MIN = 16,              /* tokens: fewer are computed as fast as copied */
+    COPY_US_MAX = 20000,           /* of copying in one step while somebody's answer waits */
+    HOLD_US_MAX = 30000000,        /* so long one prompt waits for another at most */
+};
+static const uint64_t bytes_usual = 512 * MIB;
+
+struct infer_engine_prefix {
+    struct infer_prefix *kept;
+    uint32_t window;
+    int64_t copied_us; /* in this step */
+    double token_us,
+        byte_us; /* moving averages: computing one token, copying one byte; 0: unknown */
+};
+
+static struct infer_request *leader_of(struct infer_engine *e, struct infer_request *r,
+                                       uint32_t *common);
+static void cut_at(struct infer_engine_prefix *p, struct infer_request *r, uint32_t common);
+static void enter(struct infer_engine *e, struct infer_request *r);
+static bool save_running(struct infer_engine *e, const struct infer_request *r, uint32_t known);
+static bool restore(struct infer_engine *e, struct infer_request *r,
+                    const struct infer_prefix_found *found);
+static bool worth(const struct infer_engine_prefix *p, size_t bytes, uint32_t tokens);
+static bool save(struct infer_engine *e, struct infer_request *r);
+static void copied(struct infer_engine_prefix *p, int64_t began, size_t bytes);
+static bool may_copy(const struct infer_engine *e);
+static uint32_t next_cut(const struct infer_request *r);
+static bool same_scope(const struct infer_request *a, const struct infer_request *b);
+static struct infer_prefix_scope scope_of(const struct infer_request *r);
+static void find(const struct infer_engine *e, const struct infer_request *r, uint32_t count,
+                 struct infer_prefix_found *out);
+static void publish_stats(struct infer_engine *e);
+
+void infer_engine_prefix_open(struct infer_engine *e)
+{
+    uint64_t bytes = e->options.prefix_bytes_max, left = infer_machine_memory_free();
+    if (bytes == 0)
+        bytes = left > 0 && left / 8 < bytes_usual ? left / 8 : bytes_usual;
+    if (e->options.prefix_off)
+        return;
+    if (e->facts.recurrent) {
+        LOG_INFO("what this model remembers of a prompt cannot be cut: no prompt is kept");
+        return;
+    }
+    struct infer_engine_prefix *p = base_alloc(sizeof *p);
+    p->window = e->facts.window;
+    p->kept = infer_prefix_new(&(struct infer_prefix_options){
+        .bytes_max = bytes,
+        .scope_bytes_max = e->options.prefix_tenant_bytes_max,
+        .window = p->window,
+    });
+    e->prefix = p;
+}
+
+void infer_engine_prefix_close(struct infer_engine *e)
+{
+    if (e->prefix == NULL)
+        return;
+    infer_prefix_free(e->prefix->kept);
+    free(e->prefix);
+    e->prefix = NULL;
+}
+
+/* In order of arrival, so that the first of several alike is the one that the others wait for. */
+void infer_engine_prefix_hold(struct infer_engine *e, int64_t now)
+{
+    struct infer_engine_prefix *p = e->prefix;
+    if (p == NULL)
+        return;
+    p->copied_us = 0;
+    if (infer_sched_counts(e->sched).sequences_free == 0)
+        return;
+    for (struct infer_request *r = e->first; r != NULL; r = r->after) {
+        if (r->task.state != INFER_TASK_WAITING)
+            continue;
+        uint32_t common = 0;
+        struct infer_request *leader = leader_of(e, r, &common);
+        r->prefix.entered = r->task.held = false;
+        if (leader == NULL) {
+            r->prefix.held_us = 0;
+            continue;
+        }
+        if (r->prefix.held_us == 0 && leader->task.state == INFER_TASK_PROMPT)
+            r->prefix.held_us = now;
+        r->task.held = r->prefix.held_us == 0 || now - r->prefix.held_us <= HOLD_US_MAX;
+        if (r->task.held)
+            cut_at(p, leader, common);
+    }
+}
+
+/* Whose prompt, being computed or about to be, begins as r's does; NULL when it is not worth
+ * waiting for. `*common`: how far. */
+static struct infer_request *leader_of(struct infer_engine *e, struct infer_request *r,
+                                       uint32_t *common)
+{
+    struct infer_request *best = NULL;
+    uint32_t count = r->prompt_count - 1; /* the last one is always computed, for its logits */
+    bool before = true;
+    if (count < GAIN_MIN)
+        return NULL;
+    for (struct infer_request *l = e->first; l != NULL; l = l->after) {
+        before = before && l != r;
+        bool computes =
+            l->task.state == INFER_TASK_PROMPT && (!l->task.paused || !l->prefix.entered);
+        bool will = before && l->task.state == INFER_TASK_WAITING && !l->task.held;
+        if (l == r || !(computes || will) || !same_scope(l, r))
+            continue;
+        uint32_t most = l->prompt_count < count ? l->prompt_count : count;
+        uint32_t alike = infer_prefix_common(l->prompt, r->prompt, most);
+        if (alike < GAIN_MIN || l->task.computed >= alike || (best != NULL && alike <= *common))
+            continue;
+        best = l;
+        *common = alike;
+    }
+    if (best == NULL)
+        return NULL;
+    struct infer_prefix_found found;
+    find(e, r, count, &found);
+    return *common >= found.tokens + GAIN_MIN ? best : NULL;
+}
+
+/* `r` should stop after `common` tokens, so that its state is what another prompt can begin with.
+ * Only with a sliding window: other states are cut to what is needed. */
+static void cut_at(struct infer_engine_prefix *p, struct infer_request *r, uint32_t common)
+{
+    if (p->window == 0 || common <= r->task.computed ||
+        (r->prefix.share_at > r->task.computed && r->prefix.share_at < common))
+        return;
+    r->prefix.share_at = common;
+    r->task.cut = next_cut(r);
+}
+
+static uint32_t next_cut(const struct infer_request *r)
+{
+    uint32_t a = r->prefix.share_at, b = r->prefix.end_at, done = r->task.computed;
+    if (a <= done)
+        return b > done ? b : 0;
+    return b > done && b < a ? b : a;
+}
+
+void infer_engine_prefix_restore(struct infer_engine *e)
+{
+    if (e->prefix == NULL)
+        return;
+    for (struct infer_request *r = e->first; r != NULL; r = r->after) {
+        if (r->task.state != INFER_TASK_PROMPT || r->task.computed > 0 || r->prefix.entered)
+            continue;
+        if (may_copy(e))
+            enter(e, r);
+        else
+            r->task.paused = true; /* until the next step */
+    }
+    publish_stats(e);
+}
+
+static void enter(struct infer_engine *e, struct infer_request *r)
+{
+    struct infer_engine_prefix *p = e->prefix;
+    uint32_t count = r->prompt_count - 1, cached = 0;
+    struct infer_prefix_found found;
+    r->prefix.entered = true;
+    find(e, r, count, &found);
+    if (save_running(e, r, found.tokens))
+        find(e, r, count, &found);
+    if (found.entry != NULL && found.tokens >= RESTORE_MIN && restore(e, r, &found))
+        cached = found.tokens;
+    r->prefix.cached = cached;
+    if (cached > 0) {
+        infer_sched_restored(e->sched, &r->task, cached);
+        atomic_fetch_add_explicit(&e->stats.prefix_hits, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&e->stats.prefix_tokens, cached, memory_order_relaxed);
+    }
+    if (p->window == 0)
+        return;
+    if (count >= cached + GAIN_MIN && r->prompt_count + r->task.output_max > p->window)
+        r->prefix.end_at = count;
+    if (found.common >= cached + GAIN_MIN)
+        cut_at(p, r, found.common);
+    r->task.cut = next_cut(r);
+}
+
+/* Saves what a running request has, when it has more than the `known` tokens that r could begin
+ * with otherwise. */
+static bool save_running(struct infer_engine *e, const struct infer_request *r, uint32_t known)
+{
+    struct infer_request *best = NULL;
+    uint32_t count = r->prompt_count - 1, best_usable = known;
+    for (struct infer_request *l = e->first; l != NULL; l = l->after) {
+        uint32_t has = l->task.sequence < 0 ? 0 : l->task.computed,
+                 most = has < count ? has : count;
+        if (l == r || most < best_usable + GAIN_MIN || !same_scope(l, r))
+            continue;
+        uint32_t common = infer_prefix_common(l->prompt, r->prompt, most);
+        uint32_t usable = infer_prefix_usable(e->prefix->window, has, common);
+        if (usable < best_usable + GAIN_MIN)
+            continue;
+        best = l;
+        best_usable = usable;
+    }
+    return best != NULL && save(e, best);
+}
+
+static bool restore(struct infer_engine *e, struct infer_request *r,
+                    const struct infer_prefix_found *found)
+{
+    const struct infer_backend_ops *ops = e->backend->ops;
+    struct infer_engine_prefix *p = e->prefix;
+    int32_t sequence = r->task.sequence;
+    size_t bytes;
+    const void *blob = infer_prefix_blob(found->entry, &bytes);
+    if (!worth(p, bytes, found->tokens))
+        return false;
+    int64_t began = clock_mono_us();
+    bool ok = ops->state_load(e->backend, sequence, blob, bytes);
+    if (ok && !ops->trim(e->backend, sequence, found->tokens)) {
+        ops->clear(e->backend, sequence);
+        ok = false;
+    }
+    copied(p, began, bytes);
+    if (ok)
+        infer_prefix_used(p->kept, found->entry);
+    else
+        infer_prefix_remove(p->kept, found->entry);
+    return ok;
+}
+
+/* Whether copying is cheaper than computing. */
+static bool worth(const struct infer_engine_prefix *p, size_t bytes, uint32_t tokens)
+{
+    return (double)bytes * p->byte_us < (double)tokens * p->token_us || p->token_us <= 0;
+}
+
+void infer_engine_prefix_computed(struct infer_engine *e, const struct infer_plan *plan,
+                                  int64_t took_us)
+{
+    struct infer_engine_prefix *p = e->prefix;
+    uint32_t prompt_rows = 0;
+    if (p == NULL)
+        return;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        struct infer_task *task = plan->chunks[i].task;
+        if (plan->chunks[i].count > 1)
+            prompt_rows += plan->chunks[i].count;
+        if (task->cut == 0 || task->cut != task->computed)
+            continue;
+        struct infer_request *r = infer_request_of(task);
+        (void)save(e, r);
+        task->cut = next_cut(r);
+    }
+    if (prompt_rows >= GAIN_MIN / 2) {
+        double now = (double)took_us / plan->rows;
+        p->token_us = p->token_us <= 0 ? now : p->token_us + (now - p->token_us) / 8;
+    }
+}
+
+/* What the next turn of the conversation will begin with. */
+void infer_engine_prefix_end(struct infer_engine *e, struct infer_request *r)
+{
+    if (e->prefix == NULL || r->task.sequence < 0 || !may_copy(e))
+        return;
+    struct infer_prefix_found found;
+    find(e, r, r->task.computed, &found);
+    if (r->task.computed >= found.tokens + GAIN_MIN)
+        (void)save(e, r);
+    publish_stats(e);
+}
+
+/* The state as it is now; all its tokens are known. */
+static bool save(struct infer_engine *e, struct infer_request *r)
+{
+    const struct infer_backend_ops *ops = e->backend->ops;
+    struct infer_engine_prefix *p = e->prefix;
+    struct infer_prefix_scope scope = scope_of(r);
+    uint32_t count = r->task.computed;
+    size_t size = ops->state_size(e->backend, r->task.sequence);
+    if (count < GAIN_MIN || size == 0 || !worth(p, size, count))
+        return false;
+    int64_t began = clock_mono_us();
+    struct infer_prefix_entry *entry = infer_prefix_put(p->kept, &scope, r->prompt, count, size);
+    if (entry == NULL)
+        return false;
+    bool ok = ops->state_save(e->backend, r->task.sequence, infer_prefix_blob(entry, &size),
+                              size) == size;
+    copied(p, began, size);
+    if (!ok)
+        infer_prefix_remove(p->kept, entry);
+    return ok;
+}
+
+static void copied(struct infer_engine_prefix *p, int64_t began, size_t bytes)
+{
+    int64_t took = clock_mono_us() - began;
+    double now = (double)took / (double)bytes;
+    p->copied_us += took;
+    p->byte_us = p->byte_us <= 0 ? now : p->byte_us + (now - p->byte_us) / 8;
+}
+
+/* Always when nobody's next token waits for it. */
+static bool may_copy(const struct infer_engine *e)
+{
+    return e->prefix->copied_us < COPY_US_MAX || infer_sched_counts(e->sched).writing == 0;
+}
+
+static bool same_scope(const struct infer_request *a, const struct infer_request *b)
+{
+    return a->task.tenant == b->task.tenant && text_equal(a->tenant, b->tenant);
+}
+
+static struct infer_prefix_scope scope_of(const struct infer_request *r)
+{
+    return (struct infer_prefix_scope){.tenant = r->tenant};
+}
+
+static void find(const struct infer_engine *e, const struct infer_request *r, uint32_t count,
+                 struct infer_prefix_found *out)
+{
+    struct infer_prefix_scope scope = scope_of(r);
+    infer_prefix_find(e->prefix->kept, &scope, r->prompt, count, out);
+}
+
+static void publish_stats(struct infer_engine *e)
+{
+    struct infer_prefix_stats stats = infer_prefix_stats(e->prefix->kept);
+    atomic_store_explicit(&e->stats.prefix_bytes, stats.bytes, memory_order_relaxed);
+    atomic_store_explicit(&e->stats.prefix_entries, stats.entries, memory_order_relaxed);
+    atomic_store_explicit(&e->stats.prefix_evicted, stats.evicted, memory_order_relaxed);
+}

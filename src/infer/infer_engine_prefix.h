@@ -1,0 +1,26 @@
+/* infer_engine_prefix: what the engine does with infer_prefix. Prompts that begin as one before are
+ * not computed again: the state of that one's sequence is copied to the new one's. A prompt whose
+ * beginning is being computed right now, by a request of the same tenant, waits until that one has
+ * got so far.
+ * States are saved when a request ends, for the next turn of its conversation, and when another
+ * request can use what a running one has. A model with a sliding window keeps too little for its
+ * states to be cut, so with one they are also saved where it will be needed: before the prompt's
+ * last token, and where two prompts part.
+ * The engine thread only; NULL `e->prefix` (no memory for it, or a model whose states cannot be
+ * cut) makes everything here do nothing. */
+#pragma once
+#include "infer_engine_internal.h"
+
+void infer_engine_prefix_open(struct infer_engine *e); /* when the model is loaded */
+void infer_engine_prefix_close(struct infer_engine *e);
+
+/* Once per step, in this order. Who waits and should go on waiting is held. */
+void infer_engine_prefix_hold(struct infer_engine *e, int64_t now);
+/* Copies what there is for those who were let in. */
+void infer_engine_prefix_restore(struct infer_engine *e);
+/* The plan's rows are computed, in `took_us`; not yet sampled from. */
+void infer_engine_prefix_computed(struct infer_engine *e, const struct infer_plan *plan,
+                                  int64_t took_us);
+
+/* Before the sequence of a request that ends is cleared. */
+void infer_engine_prefix_end(struct infer_engine *e, struct infer_request *r);

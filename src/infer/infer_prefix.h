@@ -1,0 +1,74 @@
+/* infer_prefix: which computed beginnings of prompts are kept in the host's memory, and which of
+ * them a new prompt begins with. Pure bookkeeping: no model, no clock, no lock; one thread.
+ *
+ * Each scope (a tenant with a set of adapters) has a tree whose nodes are blocks of
+ * INFER_PREFIX_BLOCK tokens. An entry hangs on the node of its last whole block and has the tokens
+ * after that as its tail; its blob is the state of a sequence after all of its tokens. Blobs are
+ * copied out, never taken: one entry serves any number of prompts, and what it shares with a prompt
+ * is counted in tokens, not in blocks.
+ * What is kept: an entry from which a longer one of the same line can do all goes when the longer
+ * one comes, unless it stands where prompts part or is less than half as long (then it is cheaper
+ * to copy). Beyond `bytes_max` the one that was not used for longest goes; while a scope has more
+ * than its share, that scope pays. The limits are checked before memory is asked for.
+ * A scope never sees another's entries, since the time that a hit saves would tell what others
+ * wrote; what is put in as public is seen by all of the same adapters. */
+#pragma once
+#include "base.h"
+#include "text.h"
+
+enum { INFER_PREFIX_BLOCK = 64, INFER_PREFIX_ENTRIES_MAX = 4096 };
+
+struct infer_prefix;
+struct infer_prefix_entry;
+
+struct infer_prefix_options {
+    uint64_t bytes_max;       /* of all blobs; 0: nothing is kept */
+    uint64_t scope_bytes_max; /* a scope's share; 0: a quarter of bytes_max */
+    uint32_t window; /* 0: a state can be cut at any token; else only one of at most so many tokens
+                      * can, and a longer one is of use whole or not at all */
+};
+
+struct infer_prefix_scope {
+    struct text tenant;
+    uint32_t adapters; /* which set of them; 0: none */
+    bool is_public;    /* every tenant's; `tenant` is then not looked at */
+};
+
+struct infer_prefix_found {
+    struct infer_prefix_entry *entry; /* NULL: nothing of use */
+    uint32_t tokens;                  /* of the prompt, that the entry saves */
+    uint32_t common;                  /* the longest beginning that any entry shares */
+};
+
+struct infer_prefix_stats {
+    uint64_t bytes, evicted;
+    uint32_t entries, scopes;
+};
+
+struct infer_prefix *infer_prefix_new(const struct infer_prefix_options *options);
+void infer_prefix_free(struct infer_prefix *prefix);
+
+/* What saves most of the first `count` tokens of a prompt; the smallest where several save as much.
+ * Takes as long as there are blocks in the scope, at most. */
+void infer_prefix_find(const struct infer_prefix *prefix, const struct infer_prefix_scope *scope,
+                       const int32_t *tokens, uint32_t count, struct infer_prefix_found *out);
+
+/* A new entry for `count` tokens whose blob has `bytes` bytes, to be filled by the caller at once,
+ * or taken back by infer_prefix_remove. NULL: there is one already that can do the same (it then
+ * counts as used), it is too big, or there is no memory.
+ * Others may have gone for it: a found entry is not valid any more. */
+struct infer_prefix_entry *infer_prefix_put(struct infer_prefix *prefix,
+                                            const struct infer_prefix_scope *scope,
+                                            const int32_t *tokens, uint32_t count, size_t bytes);
+void infer_prefix_remove(struct infer_prefix *prefix, struct infer_prefix_entry *entry);
+/* It was of use: it will stay longer. */
+void infer_prefix_used(struct infer_prefix *prefix, struct infer_prefix_entry *entry);
+
+void *infer_prefix_blob(struct infer_prefix_entry *entry, size_t *bytes);
+uint32_t infer_prefix_tokens(const struct infer_prefix_entry *entry); /* after which the blob is */
+struct infer_prefix_stats infer_prefix_stats(const struct infer_prefix *prefix);
+
+/* How many of the first `count` tokens of two prompts are the same. */
+uint32_t infer_prefix_common(const int32_t *a, const int32_t *b, uint32_t count);
+/* How many tokens a state of `count` tokens saves a prompt with which it shares `common`. */
+uint32_t infer_prefix_usable(uint32_t window, uint32_t count, uint32_t common);
