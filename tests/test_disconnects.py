@@ -28,6 +28,18 @@ def completion(key, pick, local=0.1, **more):
     return request(key, json.dumps(chat_body(order, model, stream=pick.random() < 0.7, **more)).encode())
 
 
+def other(key, pick, local=0.1):
+    """Of the endpoints beside chat."""
+    model = "smol" if pick.random() < local else "fault"
+    order = "hi" if model == "smol" else fault(words=pick.randrange(30), interval_ms=pick.choice([0, 0, 1, 5]))
+    path, body = pick.choice([
+        ("completions", {"prompt": [order] * pick.choice([1, 3]), "stream": pick.random() < 0.7, "max_tokens": 20}),
+        ("completions", {"prompt": order, "n": pick.choice([1, 2]), "stream": True, "max_tokens": 20}),
+        ("embeddings", {"input": order}), ("tokenize", {"prompt": order}),
+    ])
+    return request(key, json.dumps({"model": model, **body}).encode(), path=f"/v1/{path}")
+
+
 def pipelined(key, pick, local):
     get = request(key, b"", "GET", pick.choice(["/v1/models", "/healthz", "/v1/nobody"]))
     return get * pick.randrange(1, 4) + completion(key, pick, local) + get * pick.randrange(3)
@@ -72,7 +84,8 @@ def of_v1(weir, key, local=0.1, tls=None):
 
     def one(pick):
         kind = pick.random()
-        data = completion(key, pick, local) if kind < 0.7 else pipelined(key, pick, local) if kind < 0.85 else upload(key, pick)
+        data = (completion(key, pick, local) if kind < 0.5 else other(key, pick, local) if kind < 0.7 else
+                pipelined(key, pick, local) if kind < 0.85 else upload(key, pick))
         if pick.random() < local / 4:
             return within_an_answer(pick)
         with raw.Connection(weir.address, tls=tls) as connection:

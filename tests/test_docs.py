@@ -8,9 +8,19 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 def test_fields_of_a_request():
     source = (ROOT / "src/relay/relay_request.c").read_text()
-    known = re.findall(r'^    \{"(\w+)", LOCAL_', source, re.M)
-    table = (ROOT / "docs/api.md").read_text().split("| field |")[1].split("\n\n")[0]
-    assert re.findall(r"^\| `(\w+)`", table, re.M) == known
+    known = re.findall(r'^    \{"(\w+)", RELAY_LOCAL_', source, re.M)
+    tables = (ROOT / "docs/api.md").read_text().split("| field |")[1:]
+    assert fields_of(tables[0]) == known and len(known) > 30
+    source = (ROOT / "src/relay/relay_request_text.c").read_text()
+    found = re.findall(r"^static const struct relay_field (\w+)\[\] = \{\n(.*?)^\};", source, re.M | re.S)
+    assert [name for name, _ in found] == ["completions", "embeddings", "rerank", "tokenize", "detokenize"]
+    for (name, rows), table in zip(found, tables[1:], strict=True):
+        known = ["model", *re.findall(r'^    [A-Z]+\("(\w+)"', rows, re.M)]
+        assert fields_of(table) == known, name
+
+
+def fields_of(table):
+    return re.findall(r"^\| `(\w+)`", table.split("\n\n")[0], re.M)
 
 
 def test_links_lead_somewhere():

@@ -8,7 +8,9 @@
 
 typedef bool api_handler(struct http_request *req, struct http_reply *reply, struct status *st);
 
-api_handler api_v1_chat_post, api_v1_models_list, api_v1_models_get;
+api_handler api_v1_chat_post, api_v1_completions_post, api_v1_embeddings_post, api_v1_rerank_post,
+    api_v1_tokenize_post, api_v1_detokenize_post;
+api_handler api_v1_models_list, api_v1_models_get;
 api_handler api_models_list, api_models_create, api_models_update, api_models_delete;
 api_handler api_upstreams_list, api_upstreams_create, api_upstreams_get, api_upstreams_update,
     api_upstreams_delete, api_upstreams_models;

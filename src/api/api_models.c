@@ -4,12 +4,14 @@
 #include "api_internal.h"
 #include "api_json.h"
 #include "arena.h"
+#include "relay_endpoint.h"
 #include "relay_store.h"
 
 static bool refresh(struct http_request *req, struct status *st);
 static bool send_model(struct http_request *req, struct http_reply *reply, struct text id,
                        int http_status, struct status *st);
 static bool fail_store(struct http_request *req, const struct status *st);
+static void write_tasks(struct api_json *json, unsigned tasks);
 static void write_model(struct api_json *json, const struct relay_model *model, bool owner);
 
 bool api_models_list(struct http_request *req, struct http_reply *reply, struct status *st)
@@ -114,6 +116,20 @@ static bool fail_store(struct http_request *req, const struct status *st)
     return false;
 }
 
+/* null while nobody has said what it does. */
+static void write_tasks(struct api_json *json, unsigned tasks)
+{
+    if (tasks == 0) {
+        api_json_null(json, "tasks");
+        return;
+    }
+    api_json_open(json, "tasks", '[');
+    for (int i = 0; i < RELAY_ENDPOINT_COUNT; i++)
+        if (tasks & 1U << i)
+            api_json_text(json, NULL, text_of(relay_endpoint_facts((enum relay_endpoint)i)->task));
+    api_json_close(json, ']');
+}
+
 static void write_model(struct api_json *json, const struct relay_model *model, bool owner)
 {
     char reason[RELAY_TARGET_REASON_BYTES];
@@ -140,6 +156,7 @@ static void write_model(struct api_json *json, const struct relay_model *model, 
     api_json_text_or_null(json, "reason", phase == RELAY_PHASE_READY ? TEXT("") : text_of(reason));
     api_json_close(json, '}');
     api_json_int_or_null(json, "context_tokens", context);
+    write_tasks(json, relay_target_tasks(model->target));
     api_json_text_or_null(json, "path", owner ? model->path : TEXT(""));
     api_json_text_or_null(json, "upstream_id", owner ? model->upstream_id : TEXT(""));
     api_json_text_or_null(json, "upstream_model",

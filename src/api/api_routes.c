@@ -9,6 +9,11 @@ const struct api_route api_routes[] = {
     {"GET", "/readyz", API_AUTH_NONE, 0, api_readyz_get},
 
     {"POST", "/v1/chat/completions", API_AUTH_KEY, 8 * MIB, api_v1_chat_post},
+    {"POST", "/v1/completions", API_AUTH_KEY, 8 * MIB, api_v1_completions_post},
+    {"POST", "/v1/embeddings", API_AUTH_KEY, 8 * MIB, api_v1_embeddings_post},
+    {"POST", "/v1/rerank", API_AUTH_KEY, 8 * MIB, api_v1_rerank_post},
+    {"POST", "/v1/tokenize", API_AUTH_KEY, 8 * MIB, api_v1_tokenize_post},
+    {"POST", "/v1/detokenize", API_AUTH_KEY, 8 * MIB, api_v1_detokenize_post},
     {"GET", "/v1/models", API_AUTH_KEY, 0, api_v1_models_list},
     {"GET", "/v1/models/{*}", API_AUTH_KEY, 0, api_v1_models_get},
 

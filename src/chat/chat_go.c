@@ -200,7 +200,7 @@ static bool open_call(struct chat_go *go, struct relay_call **call, struct statu
         .request_id = go->request_id,
         .arena = go->arena,
     };
-    return relay_request_read(go->json, go->arena, request, st) &&
+    return relay_request_read(RELAY_CHAT, go->json, go->arena, request, st) &&
            relay_call_open(go->worker, &options, call, st);
 }
 
@@ -251,7 +251,7 @@ static bool take_event(struct chat_go *go, struct text data, bool *done, struct 
     if (data.len == 0)
         return true;
     AUTO(arena) struct arena *scratch = arena_open(4 * MIB);
-    if (!relay_chunk_read(data, &chunk, st))
+    if (!relay_chunk_read(RELAY_CHAT, data, &chunk, st))
         return status_wrap(st, "the model's answer is broken");
     if (chunk.is_error) {
         struct text message, param, code;

@@ -207,7 +207,8 @@ static bool make_head(struct exchange *ex, const struct http_call *call, struct 
         return status_fail(st, STATUS_INVALID, "a request target that cannot be sent");
     text_buf_add(&head, call->method);
     text_buf_add(&head, TEXT(" "));
-    text_buf_add(&head, ex->origin->url.path);
+    if (!call->whole_target)
+        text_buf_add(&head, ex->origin->url.path);
     text_buf_add(&head, call->target);
     text_buf_add(&head, TEXT(" HTTP/1.1\r\nHost: "));
     text_buf_add(&head, ex->origin->url.authority);

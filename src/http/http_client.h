@@ -51,6 +51,7 @@ struct http_call {
     struct http_origin *origin;
     struct text method; /* a token */
     struct text target; /* "/v1/chat/completions?x=1": put behind the path of the origin's URL */
+    bool whole_target;  /* the target has that path in it already */
     struct http_headers headers; /* besides Host, Content-Length, Transfer-Encoding, Connection */
     struct text body;
     /* Instead of `body`: called until it gives an empty piece; sent in chunks. May wait. */

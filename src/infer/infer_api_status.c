@@ -23,9 +23,8 @@ bool infer_api_model(struct http_request *req, struct http_reply *reply, struct 
 {
     struct infer_server *server = infer_server_of(req);
     struct text asked = http_request_param(req, "model");
-    if (!text_equal(asked, server->options.name))
-        return status_fail_field(st, STATUS_NOT_FOUND, "model", "there is no model %.*s",
-                                 TEXT_ARG(asked));
+    if (!infer_server_is_model(server, asked, st))
+        return false;
     struct text_buf buf = text_buf_in(req->arena, 8 * KIB);
     add_model(&buf, server);
     return send_json(reply, 200, &buf, st);
@@ -68,7 +67,9 @@ bool infer_api_readyz(struct http_request *req, struct http_reply *reply, struct
     case INFER_ENGINE_READY:
         if (server->chat == NULL || server->draining)
             break;
-        text_buf_addf(&buf, "{\"status\":\"ready\",\"context_tokens\":%u,\"parallel\":%u}",
+        text_buf_addf(&buf,
+                      "{\"status\":\"ready\",\"context_tokens\":%u,\"parallel\":%u,"
+                      "\"tasks\":[\"chat\",\"completions\"]}",
                       infer_engine_facts(server->options.engine)->context,
                       infer_engine_facts(server->options.engine)->parallel);
         return send_json(reply, 200, &buf, st);

@@ -76,7 +76,8 @@ static bool read_float(const struct json_at *in, const char *key, double min, do
 static bool read_seed(const struct json_at *in, struct infer_call *out, struct status *st);
 static bool read_bias(const struct json_at *in, struct arena *arena, struct infer_call *out,
                       struct status *st);
-static bool read_lengths(const struct json_at *in, struct infer_call *out, struct status *st);
+static bool read_lengths(const struct json_at *in, int64_t tokens_min, struct infer_call *out,
+                         struct status *st);
 static bool read_stops(const struct json_at *in, struct infer_call *out, struct status *st);
 static bool read_messages(const struct json_at *in, const struct infer_vocab *vocab,
                           struct arena *arena, struct infer_call *out, struct status *st);
@@ -92,36 +93,47 @@ bool infer_call_read(struct text body, const struct infer_vocab *vocab, struct a
                      struct infer_call *out, struct status *st)
 {
     json_t *root;
+    struct infer_call call;
+    if (!json_read_in(arena, body, NULL, &root, st))
+        return false;
+    struct json_at in = json_at_root(root);
+    if (!json_is_object(root))
+        return status_fail(st, STATUS_INVALID, "the body must be a JSON object");
+    if (!check_fields(&in, st) || !infer_call_read_common(&in, 1, arena, &call, st) ||
+        !read_messages(&in, vocab, arena, &call, st))
+        return false;
+    *out = call;
+    return true;
+}
+
+bool infer_call_read_common(const struct json_at *in, int64_t tokens_min, struct arena *arena,
+                            struct infer_call *out, struct status *st)
+{
     struct infer_call call = {.n = 1, .sampling = infer_sampling_default()};
+    struct json_at options;
+    int64_t n = 1;
     call.sampling.temperature = unasked_temperature;
     call.sampling.top_p = unasked_top_p;
     call.sampling.min_p = unasked_min_p;
-    if (!json_read_in(arena, body, NULL, &root, st))
-        return false;
-    struct json_at in = json_at_root(root), options;
-    if (!json_is_object(root))
-        return status_fail(st, STATUS_INVALID, "the body must be a JSON object");
-    int64_t n = 1;
-    if (!check_fields(&in, st) ||
-        !json_get_text(&in, "model", JSON_REQUIRED, MODEL_BYTES_MAX, &call.model, st) ||
-        !json_get_bool(&in, "stream", JSON_OPTIONAL, &call.stream, st) ||
-        !json_get_bool(&in, "ignore_eos", JSON_OPTIONAL, &call.ignore_end, st) ||
-        !json_get_int(&in, "n", JSON_OPTIONAL, 1, INFER_CALL_N_MAX, &n, st) ||
-        !json_get_object(&in, "stream_options", JSON_OPTIONAL, &options, st))
+    if (!json_get_text(in, "model", JSON_REQUIRED, MODEL_BYTES_MAX, &call.model, st) ||
+        !json_get_bool(in, "stream", JSON_OPTIONAL, &call.stream, st) ||
+        !json_get_bool(in, "ignore_eos", JSON_OPTIONAL, &call.ignore_end, st) ||
+        !json_get_int(in, "n", JSON_OPTIONAL, 1, INFER_CALL_N_MAX, &n, st) ||
+        !json_get_object(in, "stream_options", JSON_OPTIONAL, &options, st))
         return false;
     call.n = (uint32_t)n;
     if (options.value != NULL) {
         static const char *const known[] = {"include_usage", "include_obfuscation", NULL};
         bool obfuscation;
         if (!call.stream)
-            return json_fail(&in, "stream_options", st, "needs \"stream\": true");
+            return json_fail(in, "stream_options", st, "needs \"stream\": true");
         if (!json_only(&options, known, st) ||
             !json_get_bool(&options, "include_usage", JSON_OPTIONAL, &call.include_usage, st) ||
             !json_get_bool(&options, "include_obfuscation", JSON_OPTIONAL, &obfuscation, st))
             return false;
     }
-    if (!read_lengths(&in, &call, st) || !read_stops(&in, &call, st) ||
-        !read_sampling(&in, arena, &call, st) || !read_messages(&in, vocab, arena, &call, st))
+    if (!read_lengths(in, tokens_min, &call, st) || !read_stops(in, &call, st) ||
+        !read_sampling(in, arena, &call, st))
         return false;
     *out = call;
     return true;
@@ -238,12 +250,16 @@ static bool read_bias(const struct json_at *in, struct arena *arena, struct infe
     return true;
 }
 
-static bool read_lengths(const struct json_at *in, struct infer_call *out, struct status *st)
+static bool read_lengths(const struct json_at *in, int64_t tokens_min, struct infer_call *out,
+                         struct status *st)
 {
-    int64_t old = 0, count = 0;
-    if (!json_get_int(in, "max_tokens", JSON_OPTIONAL, 1, INT32_MAX, &old, st) ||
+    int64_t old = -1, count = 0;
+    if (!json_get_int(in, "max_tokens", JSON_OPTIONAL, tokens_min, INT32_MAX, &old, st) ||
         !json_get_int(in, "max_completion_tokens", JSON_OPTIONAL, 1, INT32_MAX, &count, st))
         return false;
+    out->nothing = old == 0;
+    if (old < 0)
+        old = 0;
     /* max_tokens is the old name: of two that differ the smaller counts, as in src/relay. */
     bool both = old != 0 && count != 0;
     out->output_max = (uint32_t)(both ? (old < count ? old : count) : old + count);

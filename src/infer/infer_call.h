@@ -10,6 +10,7 @@
 #include "text.h"
 
 struct infer_vocab;
+struct json_at;
 
 enum { INFER_CALL_STOPS_MAX = 4, INFER_CALL_N_MAX = 8, INFER_CALL_BODY_BYTES_MAX = 8 << 20 };
 
@@ -18,6 +19,7 @@ struct infer_call {
     bool stream, include_usage;
     uint32_t n;
     uint32_t output_max; /* tokens; 0: not given */
+    bool nothing;        /* max_tokens is 0: the prompt alone, where that may be asked */
     bool ignore_end;
     struct text stops[INFER_CALL_STOPS_MAX];
     size_t stops_count;
@@ -34,3 +36,10 @@ struct text infer_call_guard(void);
  * Fails: STATUS_INVALID with the field at fault, STATUS_TOO_LARGE. */
 MUST_CHECK bool infer_call_read(struct text body, const struct infer_vocab *vocab,
                                 struct arena *arena, struct infer_call *out, struct status *st);
+
+/* What every dialect of generation has in common, for the files that read one: model, n, stream,
+ * stream_options, lengths, stop, sampling. `tokens_min` is the least that max_tokens may be.
+ * Owns, fails: as above. */
+MUST_CHECK bool infer_call_read_common(const struct json_at *in, int64_t tokens_min,
+                                       struct arena *arena, struct infer_call *out,
+                                       struct status *st);

@@ -194,8 +194,19 @@ static void text_to_tokens_and_back(void **state)
         }
         struct text whole = {back, len};
         check_text(whole, texts[i]);
+        AUTO(arena) struct arena *arena = arena_open(MIB);
+        struct text_buf buf = text_buf_in(arena, 256), small = text_buf_in(arena, 3);
+        assert_true(infer_vocab_text(vocab, tokens.at, tokens.count, true, &buf));
+        check_text(text_buf_text(&buf), texts[i]);
+        assert_true(infer_vocab_text(vocab, tokens.at, tokens.count, true, &small) ==
+                    (strlen(texts[i]) <= 3));
         infer_tokens_free(&tokens);
     }
+    int32_t end = facts.ends[0];
+    AUTO(arena) struct arena *arena = arena_open(MIB);
+    struct text_buf hidden = text_buf_in(arena, 64), named = text_buf_in(arena, 64);
+    assert_true(infer_vocab_text(vocab, &end, 1, false, &hidden) && hidden.len == 0);
+    assert_true(infer_vocab_text(vocab, &end, 1, true, &named) && named.len > 2);
     struct infer_tokens many = {0};
     struct status st = {0};
     assert_false(infer_vocab_tokenize(vocab, TEXT("a b c d"), false, false, 2, &many, &st));

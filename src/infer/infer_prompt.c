@@ -16,14 +16,18 @@ bool infer_prompt_make(const struct infer_chat *chat, const struct infer_vocab *
         return false;
     bool ok = tokenize(vocab, (struct text){rendered.prompt, rendered.prompt_len}, out, st);
     infer_chat_output_free(&rendered);
-    if (!ok)
-        return false;
-    if (out->count == 0)
-        return status_fail_field(st, STATUS_INVALID, "messages", "the prompt is empty");
-    if (out->count >= context)
-        return status_fail_field(st, STATUS_INVALID, "messages",
+    return ok && infer_prompt_fits(out, context, "messages", st);
+}
+
+bool infer_prompt_fits(const struct infer_tokens *prompt, uint32_t context, const char *field,
+                       struct status *st)
+{
+    if (prompt->count == 0)
+        return status_fail_field(st, STATUS_INVALID, field, "the prompt is empty");
+    if (prompt->count >= context)
+        return status_fail_field(st, STATUS_INVALID, field,
                                  "this model's context is %u tokens; the prompt has %u", context,
-                                 out->count);
+                                 prompt->count);
     return true;
 }
 

@@ -14,3 +14,8 @@ struct infer_chat;
 MUST_CHECK bool infer_prompt_make(const struct infer_chat *chat, const struct infer_vocab *vocab,
                                   const char *messages, uint32_t context, struct infer_tokens *out,
                                   struct status *st);
+
+/* That there is something, and room for one token more. `field` is what of the body it is.
+ * Fails: STATUS_INVALID, with the numbers. */
+MUST_CHECK bool infer_prompt_fits(const struct infer_tokens *prompt, uint32_t context,
+                                  const char *field, struct status *st);

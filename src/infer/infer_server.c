@@ -13,6 +13,9 @@ static const char open_to_all[] = "open", for_front[] = "front";
 
 static const struct http_route routes[] = {
     {"POST", "/v1/chat/completions", INFER_CALL_BODY_BYTES_MAX, infer_api_chat, for_front},
+    {"POST", "/v1/completions", INFER_CALL_BODY_BYTES_MAX, infer_api_completions, for_front},
+    {"POST", "/v1/tokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_tokenize, for_front},
+    {"POST", "/v1/detokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_detokenize, for_front},
     {"GET", "/v1/models", 0, infer_api_models, for_front},
     {"GET", "/v1/models/{model}", 0, infer_api_model, for_front},
     {"GET", "/metrics", 0, infer_api_metrics, for_front},
@@ -84,6 +87,14 @@ struct infer_server *infer_server_of(const struct http_request *req)
 {
     WEIR_ASSERT(req->user != NULL);
     return req->user;
+}
+
+bool infer_server_is_model(const struct infer_server *server, struct text name, struct status *st)
+{
+    if (text_equal(name, server->options.name))
+        return true;
+    return status_fail_field(st, STATUS_NOT_FOUND, "model", "there is no model %.*s",
+                             TEXT_ARG(name));
 }
 
 static void handle(void *ctx, struct http_request *req, struct http_reply *reply)

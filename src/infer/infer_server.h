@@ -1,5 +1,6 @@
-/* infer_server: the engine over HTTP, in OpenAI's dialect: POST /v1/chat/completions, GET
- * /v1/models; GET /healthz, /readyz and /metrics for those who look after it. One server, on one
+/* infer_server: the engine over HTTP, in OpenAI's dialect: POST /v1/chat/completions and
+ * /v1/completions, GET /v1/models, and vLLM's tokenize and detokenize under /v1; GET /healthz,
+ * /readyz and /metrics for those who look after it. One server, on one
  * loop. It listens before the model is loaded, so that its progress can be seen. */
 #pragma once
 #include "base.h"

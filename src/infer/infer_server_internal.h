@@ -20,6 +20,9 @@ struct infer_server {
 
 /* Handlers. Each answers, or fails with what becomes the dialect's error body. */
 bool infer_api_chat(struct http_request *req, struct http_reply *reply, struct status *st);
+bool infer_api_completions(struct http_request *req, struct http_reply *reply, struct status *st);
+bool infer_api_tokenize(struct http_request *req, struct http_reply *reply, struct status *st);
+bool infer_api_detokenize(struct http_request *req, struct http_reply *reply, struct status *st);
 bool infer_api_models(struct http_request *req, struct http_reply *reply, struct status *st);
 bool infer_api_model(struct http_request *req, struct http_reply *reply, struct status *st);
 bool infer_api_healthz(struct http_request *req, struct http_reply *reply, struct status *st);
@@ -28,6 +31,9 @@ bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struc
 
 /* The server that a request came to. */
 struct infer_server *infer_server_of(const struct http_request *req);
+/* Whether `name` is this server's model. Fails: STATUS_NOT_FOUND with the field. */
+MUST_CHECK bool infer_server_is_model(const struct infer_server *server, struct text name,
+                                      struct status *st);
 /* {"error":{…}}, into `buf`. */
 struct text_buf;
 void infer_server_error_body(struct text_buf *buf, int http_status, const struct status *st);

@@ -1,4 +1,6 @@
 #include "infer_vocab.h"
+#include "arena.h"
+#include "infer_answer.h"
 #include "infer_llama_internal.h"
 #include <limits.h>
 #include <llama.h>
@@ -71,6 +73,30 @@ size_t infer_vocab_piece(const struct infer_vocab *vocab, int32_t token,
     WEIR_ASSERT(token >= 0 && (uint32_t)token < vocab->count);
     int32_t got = llama_token_to_piece(vocab->llama, token, out, INFER_PIECE_BYTES_MAX, 0, false);
     return got < 0 ? 0 : (size_t)got;
+}
+
+size_t infer_vocab_name(const struct infer_vocab *vocab, int32_t token,
+                        char out[INFER_PIECE_BYTES_MAX])
+{
+    WEIR_ASSERT(token >= 0 && (uint32_t)token < vocab->count);
+    int32_t got = llama_token_to_piece(vocab->llama, token, out, INFER_PIECE_BYTES_MAX, 0, true);
+    return got < 0 ? 0 : (size_t)got;
+}
+
+bool infer_vocab_text(const struct infer_vocab *vocab, const int32_t *tokens, size_t count,
+                      bool names, struct text_buf *out)
+{
+    AUTO(infer_answer) struct infer_answer *text = infer_answer_new(NULL, 0);
+    char piece[INFER_PIECE_BYTES_MAX];
+    struct text whole;
+    for (size_t i = 0; i < count; i++) {
+        size_t len = names ? infer_vocab_name(vocab, tokens[i], piece)
+                           : infer_vocab_piece(vocab, tokens[i], piece);
+        (void)infer_answer_add(text, (struct text){piece, len}, &whole);
+        text_buf_add(out, whole);
+    }
+    text_buf_add(out, infer_answer_rest(text));
+    return !out->cut;
 }
 
 uint32_t infer_vocab_count(const struct infer_vocab *vocab)

@@ -6,6 +6,7 @@
 #include "text.h"
 
 struct infer_vocab;
+struct text_buf;
 
 enum { INFER_PIECE_BYTES_MAX = 512 };
 
@@ -25,6 +26,13 @@ MUST_CHECK bool infer_vocab_tokenize(const struct infer_vocab *vocab, struct tex
 /* The bytes of a token, which may end inside a character; control tokens have none. */
 size_t infer_vocab_piece(const struct infer_vocab *vocab, int32_t token,
                          char out[INFER_PIECE_BYTES_MAX]);
+/* The same for people and for logprobs: a control token has its text ("<|im_end|>"). */
+size_t infer_vocab_name(const struct infer_vocab *vocab, int32_t token,
+                        char out[INFER_PIECE_BYTES_MAX]);
+/* Adds tokens as one text: valid UTF-8, what cannot be is U+FFFD. `names`: control tokens have
+ * their texts. False when the buffer is full. */
+MUST_CHECK bool infer_vocab_text(const struct infer_vocab *vocab, const int32_t *tokens,
+                                 size_t count, bool names, struct text_buf *out);
 uint32_t infer_vocab_count(const struct infer_vocab *vocab);
 
 /* The length of the longest text of a control token ("<|im_end|>") at the very start of `text`, or

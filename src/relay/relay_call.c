@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "fiber.h"
 #include "http_client.h"
+#include "http_url.h"
 #include "log.h"
 #include "loop.h"
 #include "rand.h"
@@ -16,47 +17,11 @@ enum {
     RETRY_LOADING_MS = 5000, /* what a client is told to wait */
     RETRY_FAILED_MS = 30000,
     LOCAL_RETRY_MS = 150,
-    RETRY_MS = 200,            /* before the second time, half of it by chance */
-    RETRY_AFTER_MS_MAX = 2000, /* a longer Retry-After is the client's to wait for */
-    ERROR_BODY_BYTES_MAX = 64 * 1024,
+    RETRY_MS = 200, /* before the second time, half of it by chance */
     BODY_BYTES_MAX = 32 * 1024 * 1024,
     HEADERS_MAX = 8,
 };
 
-/* The connections of one worker to one target. */
-struct origin {
-    struct relay_target *target;
-    struct http_origin *origin;
-};
-
-struct relay_worker {
-    struct relay_worker_options options;
-    struct loop *loop;
-    struct http_client *client;
-    struct relay_snapshot *snapshot;
-    struct origin *origins;
-    size_t origins_count, origins_size;
-};
-
-struct relay_call {
-    struct relay_worker *worker;
-    struct relay_snapshot *snapshot;
-    const struct relay_model *model; /* in the snapshot */
-    struct arena *arena;
-    struct http_response *response;
-    int64_t opened_us, head_us;
-    int retries;
-    bool admitted;     /* the target waits to hear how it went */
-    bool says_address; /* the failure at hand names machines: it is not the caller's to read */
-    bool settled;
-    struct text body;
-    struct relay_chunk chunk;
-    struct status st; /* of work done on a thread of the pool */
-    bool ok;
-};
-
-static struct relay_limits with_defaults(struct relay_limits limits);
-static void origins_sweep(struct relay_worker *worker);
 static bool find(struct relay_worker *worker, struct text id, const struct relay_model **out,
                  char *code, struct status *st);
 static bool wait_ready(struct relay_worker *worker, const struct relay_model *model,
@@ -65,51 +30,10 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
                     struct text body, struct status *st);
 static bool attempt(struct relay_call *call, const struct relay_call_options *options,
                     struct text body, bool *again, int64_t *after_ms, struct status *st);
-static bool refused(struct relay_call *call, const struct relay_call_options *options, bool *again,
-                    int64_t *after_ms, struct status *st);
+static struct text path_at(const struct relay_call *call, bool *whole);
 static bool conceal(const struct relay_call *call, struct status *st);
 static bool content_type_is(const struct http_response *response, struct text type);
-static void set_code(const struct relay_call_options *options, struct text code);
 static void read_body_chunk(void *arg);
-
-struct relay_worker *relay_worker_open(struct loop *loop,
-                                       const struct relay_worker_options *options)
-{
-    struct relay_worker *worker = calloc(1, sizeof(*worker));
-    WEIR_ASSERT(worker != NULL);
-    worker->options = *options;
-    worker->options.limits = with_defaults(options->limits);
-    worker->loop = loop;
-    worker->client = http_client_open(
-        loop, &(struct http_client_options){.idle_ms = worker->options.limits.keepalive_ms});
-    worker->snapshot = relay_registry_take(options->registry);
-    return worker;
-}
-
-void relay_worker_close(struct relay_worker *worker)
-{
-    if (worker == NULL)
-        return;
-    for (size_t i = 0; i < worker->origins_count; i++) {
-        http_origin_close(worker->origins[i].origin);
-        relay_target_release(worker->origins[i].target);
-    }
-    free(worker->origins);
-    http_client_close(worker->client);
-    relay_snapshot_release(worker->snapshot);
-    free(worker);
-}
-
-const struct relay_snapshot *relay_worker_models(struct relay_worker *worker)
-{
-    if (worker->snapshot->version != relay_registry_version(worker->options.registry)) {
-        struct relay_snapshot *fresh = relay_registry_take(worker->options.registry);
-        relay_snapshot_release(worker->snapshot);
-        worker->snapshot = fresh;
-        origins_sweep(worker);
-    }
-    return worker->snapshot;
-}
 
 bool relay_call_open(struct relay_worker *worker, const struct relay_call_options *options,
                      struct relay_call **out, struct status *st)
@@ -124,14 +48,15 @@ bool relay_call_open(struct relay_worker *worker, const struct relay_call_option
     call->worker = worker;
     call->snapshot = relay_snapshot_take(worker->snapshot);
     call->model = model;
+    call->endpoint = options->request->endpoint;
     call->arena = options->arena;
     call->opened_us = clock_mono_us();
     struct text body =
         relay_request_body(options->request, model->upstream_model, model->local, options->arena);
     if (!deliver(call, options, body, st)) {
         relay_call_settle(call,
-                          st->code == STATUS_INVALID || st->code == STATUS_RATE_LIMITED ||
-                                  st->code == STATUS_TOO_LARGE
+                          st->code == STATUS_INVALID || st->code == STATUS_NOT_FOUND ||
+                                  st->code == STATUS_RATE_LIMITED || st->code == STATUS_TOO_LARGE
                               ? RELAY_ENDING_REFUSED
                               : relay_call_ending_of(st),
                           NULL);
@@ -169,8 +94,9 @@ bool relay_call_body(struct relay_call *call, struct text *body, struct relay_ch
         *st = call->st;
         return status_wrap(st, "the upstream's answer is broken");
     }
-    if (call->chunk.is_error || call->chunk.choices.raw.at == NULL)
-        return status_fail(st, STATUS_UPSTREAM, "the upstream's answer has no choices");
+    if (call->chunk.is_error || call->chunk.answer.raw.at == NULL)
+        return status_fail(st, STATUS_UPSTREAM, "the upstream's answer has no %s",
+                           relay_endpoint_facts(call->endpoint)->answer);
     *body = call->body;
     *chunk = call->chunk;
     return true;
@@ -229,91 +155,6 @@ void relay_call_close(struct relay_call *call)
     call->response = NULL;
     relay_snapshot_release(call->snapshot);
     call->snapshot = NULL;
-}
-
-static struct relay_limits with_defaults(struct relay_limits limits)
-{
-    static const struct relay_limits defaults = {
-        .stream_max_ms = (int64_t)15 * 60 * 1000,
-        .connect_ms = 5000,
-        .first_byte_ms = 60000,
-        .answer_ms = 600000,
-        .idle_ms = 30000,
-        .keepalive_ms = 30000,
-        .connections_max = 4096,
-        .connections_idle = 64,
-        .local_wait_ms = 60000,
-        .local_first_byte_ms = 600000,
-        .local_idle_ms = 120000,
-    };
-#define DEFAULT(name) limits.name = limits.name != 0 ? limits.name : defaults.name
-    DEFAULT(stream_max_ms);
-    DEFAULT(connect_ms);
-    DEFAULT(first_byte_ms);
-    DEFAULT(answer_ms);
-    DEFAULT(idle_ms);
-    DEFAULT(keepalive_ms);
-    DEFAULT(connections_max);
-    DEFAULT(connections_idle);
-    DEFAULT(local_wait_ms);
-    DEFAULT(local_first_byte_ms);
-    DEFAULT(local_idle_ms);
-#undef DEFAULT
-    return limits;
-}
-
-/* --- connections ------------------------------------------------------------------------------ */
-
-/* Closes the connections to what no row names any more. */
-static void origins_sweep(struct relay_worker *worker)
-{
-    const struct relay_snapshot *models = worker->snapshot;
-    size_t kept = 0;
-    for (size_t i = 0; i < worker->origins_count; i++) {
-        struct origin *origin = &worker->origins[i];
-        bool used = false;
-        for (size_t m = 0; m < models->models_count && !used; m++)
-            used = models->models[m].target == origin->target;
-        for (size_t u = 0; u < models->upstreams_count && !used; u++)
-            used = models->upstreams[u].target == origin->target;
-        if (used) {
-            worker->origins[kept++] = *origin;
-            continue;
-        }
-        http_origin_close(origin->origin);
-        relay_target_release(origin->target);
-    }
-    worker->origins_count = kept;
-}
-
-struct http_client *relay_call_client(struct relay_worker *worker)
-{
-    return worker->client;
-}
-
-bool relay_call_origin(struct relay_worker *worker, struct relay_target *target,
-                       struct http_origin **out, struct status *st)
-{
-    for (size_t i = 0; i < worker->origins_count; i++)
-        if (worker->origins[i].target == target) {
-            *out = worker->origins[i].origin;
-            return true;
-        }
-    struct http_origin_options options = {
-        .url = relay_target_url(target),
-        .tls = worker->options.tls,
-        .idle_max = worker->options.limits.connections_idle,
-        .connections_max = worker->options.limits.connections_max,
-    };
-    if (!http_origin_open(worker->client, &options, out, st))
-        return status_wrap(st, "could not use the upstream's address");
-    if (worker->origins_count == worker->origins_size) {
-        worker->origins_size = worker->origins_size == 0 ? 8 : 2 * worker->origins_size;
-        worker->origins =
-            base_resize(worker->origins, worker->origins_size * sizeof(*worker->origins));
-    }
-    worker->origins[worker->origins_count++] = (struct origin){relay_target_take(target), *out};
-    return true;
 }
 
 /* --- admission -------------------------------------------------------------------------------- */
@@ -424,11 +265,13 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
         headers[count++] = (struct http_header){TEXT("authorization"), authorization};
     if (call->model->local)
         headers[count++] = (struct http_header){TEXT("x-weir-tenant"), options->org_id};
-    bool local = call->model->local;
+    bool local = call->model->local, whole;
+    struct text path = path_at(call, &whole);
     const struct relay_limits *limits = &call->worker->options.limits;
     struct http_call http = {
         .method = TEXT("POST"),
-        .target = local ? TEXT("/v1/chat/completions") : TEXT("/chat/completions"),
+        .target = path,
+        .whole_target = whole,
         .headers = {headers, count},
         .body = body,
         .no_resend = true, /* deliver() makes it again, and counts */
@@ -440,7 +283,7 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
         .total_ms = limits->stream_max_ms,
     };
     call->says_address = true;
-    if (!relay_call_origin(call->worker, target, &http.origin, st))
+    if (!relay_worker_origin(call->worker, target, &http.origin, st))
         return false;
     if (!http_client_call(call->worker->client, &http, call->arena, &call->response, st)) {
         call->response = NULL;
@@ -449,7 +292,7 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
     }
     call->says_address = false;
     if (call->response->http_status != 200)
-        return refused(call, options, again, after_ms, st);
+        return relay_call_refused(call, options, again, after_ms, st);
     if (!content_type_is(call->response,
                          request->stream ? TEXT("text/event-stream") : TEXT("application/json")))
         return status_fail(st, STATUS_UPSTREAM, "the upstream did not answer in %s",
@@ -458,72 +301,23 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
     return true;
 }
 
-static int64_t retry_after_ms(const struct http_response *response)
+/* Ours have the endpoint under /v1, other upstreams behind the path of their address (`*whole`
+ * stays false); but at their root, beside the /v1 that it ends in, what is not OpenAI's: so do vLLM
+ * and llama-server. */
+static struct text path_at(const struct relay_call *call, bool *whole)
 {
-    int64_t seconds;
-    if (!text_to_i64(http_header_get(response->headers, TEXT("retry-after")), &seconds) ||
-        seconds < 0 || seconds > 86400)
-        return 0;
-    return seconds * 1000;
-}
-
-/* An answer that says no: what of it is the caller's to know, and whether to ask again. */
-static bool refused(struct relay_call *call, const struct relay_call_options *options, bool *again,
-                    int64_t *after_ms, struct status *st)
-{
-    int http_status = call->response->http_status;
-    struct text body = TEXT(""), message = TEXT(""), param = TEXT(""), code = TEXT("");
-    struct relay_json_value root, error;
-    struct status ignored = {0};
-    *after_ms = retry_after_ms(call->response);
-    if (!http_response_body(call->response, ERROR_BODY_BYTES_MAX, call->arena, &body, &ignored) &&
-        (ignored.code == STATUS_CANCELLED || ignored.code == STATUS_LIMIT)) {
-        *st = ignored;
-        return false;
-    }
-    if (relay_json_check(body, &root, &ignored) && relay_json_member(root, TEXT("error"), &error))
-        relay_chunk_error(error, call->arena, &message, &param, &code);
-    message = text_utf8_take(message, STATUS_TEXT_BYTES_MAX - 1);
-    switch (http_status) {
-    case 400:
-    case 409:
-    case 422:
-    case 413:
-        set_code(options, code);
-        if (message.len == 0)
-            message = TEXT("the upstream refused the request");
-        if (http_status == 413)
-            return status_fail(st, STATUS_TOO_LARGE, "%.*s", TEXT_ARG(message));
-        if (param.len == 0)
-            return status_fail(st, STATUS_INVALID, "%.*s", TEXT_ARG(message));
-        char field[STATUS_FIELD_BYTES_MAX];
-        (void)snprintf(field, sizeof(field), "%.*s",
-                       TEXT_ARG(text_utf8_take(param, sizeof(field) - 1)));
-        return status_fail_field(st, STATUS_INVALID, field, "%.*s", TEXT_ARG(message));
-    case 429:
-        *again = !call->model->local && *after_ms <= RETRY_AFTER_MS_MAX;
-        (void)status_fail(st, STATUS_RATE_LIMITED, "the model '%.*s' is busy: %.*s",
-                          TEXT_ARG(call->model->id),
-                          TEXT_ARG(message.len > 0 ? message : TEXT("come back later")));
-        st->retry_after_ms = *after_ms > 0 ? *after_ms : 1000;
-        return false;
-    case 502:
-        *again = true;
-        return status_fail(st, STATUS_UPSTREAM, "the upstream answered with 502");
-    case 503:
-    case 529:
-        *again = !call->model->local && *after_ms <= RETRY_AFTER_MS_MAX;
-        (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' is not available now (%d)",
-                          TEXT_ARG(call->model->id), http_status);
-        st->retry_after_ms = *after_ms > 0 ? *after_ms : 2000;
-        return false;
-    case 401:
-    case 403: /* its words may quote the key: they stay here */
-        return status_fail(st, STATUS_UPSTREAM,
-                           "the upstream refused the key that Weir has for it (%d)", http_status);
-    default:
-        return status_fail(st, STATUS_UPSTREAM, "the upstream answered with %d", http_status);
-    }
+    const struct relay_endpoint_facts *facts = relay_endpoint_facts(call->endpoint);
+    struct text path = text_of(facts->path), behind = text_skip(path, strlen("/v1"));
+    struct http_url url;
+    struct status st = {0};
+    *whole = call->model->local || facts->above_v1;
+    if (call->model->local)
+        return path;
+    if (!facts->above_v1 || !http_url_parse(relay_target_url(call->model->target), &url, &st))
+        return behind;
+    if (text_ends(url.path, TEXT("/v1")))
+        url.path.len -= strlen("/v1");
+    return arena_format(call->arena, "%.*s%.*s", TEXT_ARG(url.path), TEXT_ARG(behind));
 }
 
 /* The whole reason goes to the log; the caller, who may be anybody with a key, gets a sentence
@@ -553,16 +347,9 @@ static bool content_type_is(const struct http_response *response, struct text ty
     return text_equal_nocase(essence, type);
 }
 
-static void set_code(const struct relay_call_options *options, struct text code)
-{
-    if (options->error_code != NULL)
-        (void)snprintf(options->error_code, RELAY_CODE_BYTES, "%.*s",
-                       TEXT_ARG(text_utf8_take(code, RELAY_CODE_BYTES - 1)));
-}
-
 /* On the loop or, for a long one, on a thread of the pool. */
 static void read_body_chunk(void *arg)
 {
     struct relay_call *call = arg;
-    call->ok = relay_chunk_read(call->body, &call->chunk, &call->st);
+    call->ok = relay_chunk_read(call->endpoint, call->body, &call->chunk, &call->st);
 }

@@ -3,15 +3,18 @@
 /* A day; a time that an upstream tells beyond it is nonsense. */
 static const double ms_max = 86400e3;
 
-static void read_usage(struct relay_json_value usage, struct relay_usage *out);
+static void read_usage(struct relay_json_value usage, bool writes, struct relay_usage *out);
 static void read_timings(struct relay_json_value timings, struct relay_timings *out);
 static bool count_of(struct relay_json_value value, int64_t *out);
 static struct text text_member(struct relay_json_value object, struct text name,
                                struct arena *arena);
-static bool is_empty(struct relay_json_value array);
+static bool is_empty(struct relay_json_value value);
 
-bool relay_chunk_read(struct text data, struct relay_chunk *out, struct status *st)
+bool relay_chunk_read(enum relay_endpoint endpoint, struct text data, struct relay_chunk *out,
+                      struct status *st)
 {
+    const struct relay_endpoint_facts *facts = relay_endpoint_facts(endpoint);
+    struct text answer = text_of(facts->answer);
     struct relay_chunk chunk = {.timings = {-1, -1, -1}};
     struct relay_json_value root, value;
     if (text_equal(data, TEXT("[DONE]"))) {
@@ -29,12 +32,12 @@ bool relay_chunk_read(struct text data, struct relay_chunk *out, struct status *
     for (struct text name; relay_json_next(&iter, &name, &value);) {
         if (value.kind == RELAY_JSON_NULL)
             continue;
-        if (text_equal(name, TEXT("choices")) && value.kind == RELAY_JSON_ARRAY) {
-            chunk.choices = value;
+        if (text_equal(name, answer) && value.kind == facts->answer_kind) {
+            chunk.answer = value;
         } else if (text_equal(name, TEXT("model")) && value.kind == RELAY_JSON_STRING) {
             chunk.model = value;
         } else if (text_equal(name, TEXT("usage"))) {
-            read_usage(value, &chunk.usage);
+            read_usage(value, facts->writes, &chunk.usage);
         } else if (text_equal(name, TEXT("timings"))) {
             read_timings(value, &chunk.timings);
         } else if (text_equal(name, TEXT("error"))) {
@@ -42,8 +45,7 @@ bool relay_chunk_read(struct text data, struct relay_chunk *out, struct status *
             chunk.error = value;
         }
     }
-    chunk.bare_usage =
-        chunk.usage.known && (chunk.choices.raw.at == NULL || is_empty(chunk.choices));
+    chunk.bare_usage = chunk.usage.known && (chunk.answer.raw.at == NULL || is_empty(chunk.answer));
     *out = chunk;
     return true;
 }
@@ -52,9 +54,9 @@ void relay_chunk_delta(const struct relay_chunk *chunk, struct arena *arena, str
                        struct text *finish_reason)
 {
     *content = *finish_reason = TEXT("");
-    if (chunk->choices.raw.at == NULL)
+    if (chunk->answer.raw.at == NULL)
         return;
-    struct relay_json_iter iter = relay_json_iter_of(chunk->choices);
+    struct relay_json_iter iter = relay_json_iter_of(chunk->answer);
     struct relay_json_value choice, delta;
     struct text name;
     if (!relay_json_next(&iter, &name, &choice))
@@ -91,13 +93,18 @@ void relay_chunk_error(struct relay_json_value error, struct arena *arena, struc
     *code = text_member(error, TEXT("code"), arena);
 }
 
-static void read_usage(struct relay_json_value usage, struct relay_usage *out)
+/* Where nothing is written some tell the prompt's tokens, and some only the total. */
+static void read_usage(struct relay_json_value usage, bool writes, struct relay_usage *out)
 {
     struct relay_json_value prompt, completion, details, cached;
     struct relay_usage read = {0};
-    if (!relay_json_member(usage, TEXT("prompt_tokens"), &prompt) ||
-        !relay_json_member(usage, TEXT("completion_tokens"), &completion) ||
-        !count_of(prompt, &read.prompt_tokens) || !count_of(completion, &read.completion_tokens))
+    if (!relay_json_member(usage, TEXT("prompt_tokens"), &prompt) &&
+        (writes || !relay_json_member(usage, TEXT("total_tokens"), &prompt)))
+        return;
+    if (!count_of(prompt, &read.prompt_tokens))
+        return;
+    if (writes && (!relay_json_member(usage, TEXT("completion_tokens"), &completion) ||
+                   !count_of(completion, &read.completion_tokens)))
         return;
     if (relay_json_member(usage, TEXT("prompt_tokens_details"), &details) &&
         relay_json_member(details, TEXT("cached_tokens"), &cached) &&
@@ -140,10 +147,13 @@ static struct text text_member(struct relay_json_value object, struct text name,
     return relay_json_string(arena, value);
 }
 
-static bool is_empty(struct relay_json_value array)
+/* Of an array; a text is an answer, even an empty one. */
+static bool is_empty(struct relay_json_value value)
 {
-    struct relay_json_iter iter = relay_json_iter_of(array);
-    struct relay_json_value value;
+    struct relay_json_value item;
     struct text name;
-    return !relay_json_next(&iter, &name, &value);
+    if (value.kind != RELAY_JSON_ARRAY)
+        return false;
+    struct relay_json_iter iter = relay_json_iter_of(value);
+    return !relay_json_next(&iter, &name, &item);
 }

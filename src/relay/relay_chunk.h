@@ -5,6 +5,7 @@
 #pragma once
 #include "arena.h"
 #include "base.h"
+#include "relay_endpoint.h"
 #include "relay_json.h"
 #include "status.h"
 #include "text.h"
@@ -24,20 +25,21 @@ struct relay_timings {
 struct relay_chunk {
     bool done;       /* the last event, [DONE]: nothing else is set */
     bool is_error;   /* the upstream reports that it broke */
-    bool bare_usage; /* has usage and no choices: the chunk that include_usage asks for */
+    bool bare_usage; /* has usage and no answer: the chunk that include_usage asks for */
     struct relay_usage usage;
     struct relay_timings timings;
-    struct relay_json_value choices; /* raw.at NULL when there are none */
-    struct relay_json_value model;   /* the upstream's name of itself; raw.at NULL when absent */
+    struct relay_json_value answer; /* its choices, data, results; raw.at NULL when absent */
+    struct relay_json_value model;  /* the upstream's name of itself; raw.at NULL when absent */
     struct relay_json_value error;
 };
 
-/* Reads the data of one event, or the body of an answer that is no stream.
+/* Reads the data of one event, or the body of an answer that is no stream, of `endpoint`.
  * Fails: STATUS_UPSTREAM when it is not an object of JSON. */
-MUST_CHECK bool relay_chunk_read(struct text data, struct relay_chunk *out, struct status *st);
+MUST_CHECK bool relay_chunk_read(enum relay_endpoint endpoint, struct text data,
+                                 struct relay_chunk *out, struct status *st);
 
-/* The text that the first choice adds, and how it ended ("" while it goes on); in `arena` where
- * they were escaped. */
+/* The text that the first choice of a chat adds, and how it ended ("" while it goes on); in `arena`
+ * where they were escaped. */
 void relay_chunk_delta(const struct relay_chunk *chunk, struct arena *arena, struct text *content,
                        struct text *finish_reason);
 

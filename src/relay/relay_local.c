@@ -13,6 +13,7 @@
 #include "http_client.h"
 #include "log.h"
 #include "loop.h"
+#include "relay_endpoint.h"
 #include "relay_json.h"
 
 enum {
@@ -81,6 +82,7 @@ static bool start_child(struct slot *slot, struct child **out, struct status *st
 static struct text read_report(struct slot *slot, char *memory, size_t size);
 static bool write_token(struct slot *slot, const char *path, struct status *st);
 static bool ask(struct slot *slot, struct http_origin *origin);
+static unsigned tasks_of(struct relay_json_value list);
 static void stop_child(struct child *child);
 
 bool relay_local_open(struct loop *loop, const struct relay_local_options *options,
@@ -461,7 +463,27 @@ static bool ask(struct slot *slot, struct http_origin *origin)
     if (parsed && relay_json_member(root, TEXT("context_tokens"), &value) &&
         relay_json_i64(value, &context) && context > 0)
         relay_target_set_context(slot->target, context);
+    if (parsed && relay_json_member(root, TEXT("tasks"), &value) && value.kind == RELAY_JSON_ARRAY)
+        relay_target_set_tasks(slot->target, tasks_of(value));
     return true;
+}
+
+static unsigned tasks_of(struct relay_json_value list)
+{
+    struct relay_json_iter iter = relay_json_iter_of(list);
+    struct relay_json_value item;
+    unsigned tasks = 0;
+    for (struct text name; relay_json_next(&iter, &name, &item);)
+        for (int i = 0; i < RELAY_ENDPOINT_COUNT; i++) {
+            const char *task = relay_endpoint_facts((enum relay_endpoint)i)->task;
+            char memory[32];
+            struct text said;
+            if (task != NULL && item.kind == RELAY_JSON_STRING &&
+                relay_json_string_into(item, memory, sizeof(memory), &said) &&
+                text_equal(said, text_of(task)))
+                tasks |= 1U << i;
+        }
+    return tasks;
 }
 
 static void stop_child(struct child *child)

@@ -24,8 +24,8 @@ bool relay_probe_models(struct relay_worker *worker, struct relay_target *target
     };
     if (relay_target_is_locked(held))
         return status_fail(st, STATUS_UNAVAILABLE, "the upstream's key could not be opened");
-    if (!relay_call_origin(worker, held, &call.origin, st) ||
-        !http_client_call(relay_call_client(worker), &call, arena, &response, st))
+    if (!relay_worker_origin(worker, held, &call.origin, st) ||
+        !http_client_call(relay_worker_client(worker), &call, arena, &response, st))
         return status_wrap(st, "could not ask the upstream for its models");
     if (response->http_status == 401 || response->http_status == 403)
         return status_fail(st, STATUS_UPSTREAM, "the upstream refused the key (%d)",

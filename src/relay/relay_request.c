@@ -2,84 +2,65 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include "relay_endpoint.h"
+#include "relay_fields_internal.h"
 
-/* What becomes of a field when the model is a local one. Other upstreams get every field. */
-enum local { LOCAL_PASS, LOCAL_DROP, LOCAL_REFUSE };
+static relay_check check_messages, check_response_format, check_tool_choice, check_tools;
 
-struct reading {
-    struct relay_request *out;
-    struct arena *arena;
-    struct status *st;
-};
-struct field {
-    const char *name;
-    enum local local;
-    bool (*check)(struct reading *in, const struct field *field, struct relay_json_value value);
-    double min, max; /* numbers: the range; texts: bytes; arrays: items */
-};
-
-typedef bool check_fn(struct reading *in, const struct field *field, struct relay_json_value value);
-static check_fn check_any, check_array, check_bool, check_integer, check_logit_bias, check_messages,
-    check_model, check_n, check_number, check_object, check_response_format, check_stop,
-    check_stream, check_stream_options, check_text, check_tokens_max, check_tool_choice,
-    check_tools;
-
-static const struct field fields[] = {
-    {"model", LOCAL_PASS, check_model, 1, RELAY_REQUEST_MODEL_BYTES_MAX},
-    {"messages", LOCAL_PASS, check_messages, 1, RELAY_REQUEST_MESSAGES_MAX},
-    {"stream", LOCAL_PASS, check_stream, 0, 0},
-    {"stream_options", LOCAL_PASS, check_stream_options, 0, 0},
-    {"temperature", LOCAL_PASS, check_number, 0, 2},
-    {"top_p", LOCAL_PASS, check_number, 0, 1},
-    {"top_k", LOCAL_PASS, check_integer, -1, 1000000},
-    {"min_p", LOCAL_PASS, check_number, 0, 1},
-    {"repeat_penalty", LOCAL_PASS, check_number, 0.1, 10},
-    {"repeat_last_n", LOCAL_PASS, check_integer, -1, 1000000},
-    {"ignore_eos", LOCAL_PASS, check_bool, 0, 0},
-    {"max_tokens", LOCAL_PASS, check_tokens_max, 1, 100000000},
-    {"max_completion_tokens", LOCAL_PASS, check_tokens_max, 1, 100000000},
-    {"n", LOCAL_PASS, check_n, 1, 128},
-    {"stop", LOCAL_PASS, check_stop, 0, 4},
-    {"seed", LOCAL_PASS, check_integer, -9007199254740992.0, 9007199254740992.0},
-    {"frequency_penalty", LOCAL_PASS, check_number, -2, 2},
-    {"presence_penalty", LOCAL_PASS, check_number, -2, 2},
-    {"logit_bias", LOCAL_PASS, check_logit_bias, -100, 100},
-    {"logprobs", LOCAL_PASS, check_bool, 0, 0},
-    {"top_logprobs", LOCAL_PASS, check_integer, 0, 20},
-    {"response_format", LOCAL_PASS, check_response_format, 0, 0},
-    {"tools", LOCAL_PASS, check_tools, 0, 128},
-    {"tool_choice", LOCAL_PASS, check_tool_choice, 0, 0},
-    {"parallel_tool_calls", LOCAL_PASS, check_bool, 0, 0},
-    {"store", LOCAL_DROP, check_bool, 0, 0},
-    {"metadata", LOCAL_DROP, check_object, 0, 0},
-    {"user", LOCAL_DROP, check_text, 0, 512},
-    {"safety_identifier", LOCAL_DROP, check_text, 0, 512},
-    {"prompt_cache_key", LOCAL_DROP, check_text, 0, 512},
-    {"prompt_cache_retention", LOCAL_DROP, check_text, 0, 64},
-    {"service_tier", LOCAL_DROP, check_text, 0, 64},
-    {"prediction", LOCAL_DROP, check_object, 0, 0},
-    {"reasoning_effort", LOCAL_DROP, check_text, 0, 64},
-    {"verbosity", LOCAL_DROP, check_text, 0, 64},
-    {"audio", LOCAL_REFUSE, check_object, 0, 0},
-    {"modalities", LOCAL_PASS, check_array, 0, 16},
-    {"web_search_options", LOCAL_REFUSE, check_object, 0, 0},
-    {"functions", LOCAL_PASS, check_array, 0, 128},
-    {"function_call", LOCAL_PASS, check_any, 0, 0},
+/* Of chat completions; the other endpoints' stand in relay_request_text.c. */
+static const struct relay_field fields[] = {
+    {"model", RELAY_LOCAL_PASS, relay_check_model, 1, RELAY_REQUEST_MODEL_BYTES_MAX, true},
+    {"messages", RELAY_LOCAL_PASS, check_messages, 1, RELAY_REQUEST_MESSAGES_MAX, true},
+    {"stream", RELAY_LOCAL_PASS, relay_check_stream, 0, 0, false},
+    {"stream_options", RELAY_LOCAL_PASS, relay_check_stream_options, 0, 0, false},
+    {"temperature", RELAY_LOCAL_PASS, relay_check_number, 0, 2, false},
+    {"top_p", RELAY_LOCAL_PASS, relay_check_number, 0, 1, false},
+    {"top_k", RELAY_LOCAL_PASS, relay_check_integer, -1, 1000000, false},
+    {"min_p", RELAY_LOCAL_PASS, relay_check_number, 0, 1, false},
+    {"repeat_penalty", RELAY_LOCAL_PASS, relay_check_number, 0.1, 10, false},
+    {"repeat_last_n", RELAY_LOCAL_PASS, relay_check_integer, -1, 1000000, false},
+    {"ignore_eos", RELAY_LOCAL_PASS, relay_check_bool, 0, 0, false},
+    {"max_tokens", RELAY_LOCAL_PASS, relay_check_tokens_max, 1, 100000000, false},
+    {"max_completion_tokens", RELAY_LOCAL_PASS, relay_check_tokens_max, 1, 100000000, false},
+    {"n", RELAY_LOCAL_PASS, relay_check_n, 1, 128, false},
+    {"stop", RELAY_LOCAL_PASS, relay_check_stop, 0, 4, false},
+    {"seed", RELAY_LOCAL_PASS, relay_check_integer, -9007199254740992.0, 9007199254740992.0, false},
+    {"frequency_penalty", RELAY_LOCAL_PASS, relay_check_number, -2, 2, false},
+    {"presence_penalty", RELAY_LOCAL_PASS, relay_check_number, -2, 2, false},
+    {"logit_bias", RELAY_LOCAL_PASS, relay_check_logit_bias, -100, 100, false},
+    {"logprobs", RELAY_LOCAL_PASS, relay_check_bool, 0, 0, false},
+    {"top_logprobs", RELAY_LOCAL_PASS, relay_check_integer, 0, 20, false},
+    {"response_format", RELAY_LOCAL_PASS, check_response_format, 0, 0, false},
+    {"tools", RELAY_LOCAL_PASS, check_tools, 0, 128, false},
+    {"tool_choice", RELAY_LOCAL_PASS, check_tool_choice, 0, 0, false},
+    {"parallel_tool_calls", RELAY_LOCAL_PASS, relay_check_bool, 0, 0, false},
+    {"store", RELAY_LOCAL_DROP, relay_check_bool, 0, 0, false},
+    {"metadata", RELAY_LOCAL_DROP, relay_check_object, 0, 0, false},
+    {"user", RELAY_LOCAL_DROP, relay_check_text, 0, 512, false},
+    {"safety_identifier", RELAY_LOCAL_DROP, relay_check_text, 0, 512, false},
+    {"prompt_cache_key", RELAY_LOCAL_DROP, relay_check_text, 0, 512, false},
+    {"prompt_cache_retention", RELAY_LOCAL_DROP, relay_check_text, 0, 64, false},
+    {"service_tier", RELAY_LOCAL_DROP, relay_check_text, 0, 64, false},
+    {"prediction", RELAY_LOCAL_DROP, relay_check_object, 0, 0, false},
+    {"reasoning_effort", RELAY_LOCAL_DROP, relay_check_text, 0, 64, false},
+    {"verbosity", RELAY_LOCAL_DROP, relay_check_text, 0, 64, false},
+    {"audio", RELAY_LOCAL_REFUSE, relay_check_object, 0, 0, false},
+    {"modalities", RELAY_LOCAL_PASS, relay_check_array, 0, 16, false},
+    {"web_search_options", RELAY_LOCAL_REFUSE, relay_check_object, 0, 0, false},
+    {"functions", RELAY_LOCAL_PASS, relay_check_array, 0, 128, false},
+    {"function_call", RELAY_LOCAL_PASS, relay_check_any, 0, 0, false},
 };
 static_assert(ARRAY_LEN(fields) <= 64, "the fields seen are bits of one word");
+const struct relay_fields relay_fields_chat = {fields, ARRAY_LEN(fields)};
 
-static const struct field *field_find(struct text name);
-static bool read_member(struct reading *in, struct text name, struct relay_json_value value,
-                        uint64_t *seen);
-static bool message_check(struct reading *in, const char *path, struct relay_json_value message);
-static bool content_check(struct reading *in, const char *path, struct relay_json_value content);
-static bool kind_is(struct reading *in, const char *path, struct relay_json_value value,
-                    enum relay_json_kind kind);
-static bool type_of(struct reading *in, const char *path, struct relay_json_value object,
-                    char *memory, size_t size, struct text *out);
+static const struct relay_fields *fields_of(enum relay_endpoint endpoint);
+static bool message_check(struct relay_reading *in, const char *path,
+                          struct relay_json_value message);
+static bool content_check(struct relay_reading *in, const char *path,
+                          struct relay_json_value content);
 
-bool relay_request_read(struct text body, struct arena *arena, struct relay_request *out,
-                        struct status *st)
+bool relay_request_read(enum relay_endpoint endpoint, struct text body, struct arena *arena,
+                        struct relay_request *out, struct status *st)
 {
     struct relay_json_value root;
     if (!relay_json_check(body, &root, st))
@@ -87,18 +68,10 @@ bool relay_request_read(struct text body, struct arena *arena, struct relay_requ
     if (root.kind != RELAY_JSON_OBJECT)
         return status_fail(st, STATUS_INVALID, "the body must be an object, not %s",
                            relay_json_kind_name(root.kind));
-    struct relay_request request = {.body = root.raw, .n = 1};
-    struct reading in = {&request, arena, st};
-    struct relay_json_iter iter = relay_json_iter_of(root);
-    struct relay_json_value value;
-    uint64_t seen = 0;
-    for (struct text name; relay_json_next(&iter, &name, &value);)
-        if (!read_member(&in, name, value, &seen))
-            return false;
-    if (request.model.len == 0)
-        return status_fail_field(st, STATUS_INVALID, "model", "model is missing");
-    if (request.messages.len == 0)
-        return status_fail_field(st, STATUS_INVALID, "messages", "messages is missing");
+    struct relay_request request = {.endpoint = endpoint, .body = root.raw, .n = 1};
+    struct relay_reading in = {&request, arena, st};
+    if (!relay_fields_read(fields_of(endpoint), root, &in))
+        return false;
     if (request.stream_options.raw.at != NULL && !request.stream &&
         request.stream_options.kind != RELAY_JSON_NULL)
         return status_fail_field(st, STATUS_INVALID, "stream_options",
@@ -107,6 +80,20 @@ bool relay_request_read(struct text body, struct arena *arena, struct relay_requ
     if (request.refused == request.refused_name)
         out->refused = out->refused_name;
     return true;
+}
+
+static const struct relay_fields *fields_of(enum relay_endpoint endpoint)
+{
+    static const struct relay_fields *const tables[] = {
+        [RELAY_CHAT] = &relay_fields_chat,
+        [RELAY_COMPLETIONS] = &relay_fields_completions,
+        [RELAY_EMBEDDINGS] = &relay_fields_embeddings,
+        [RELAY_RERANK] = &relay_fields_rerank,
+        [RELAY_TOKENIZE] = &relay_fields_tokenize,
+        [RELAY_DETOKENIZE] = &relay_fields_detokenize,
+    };
+    static_assert(ARRAY_LEN(tables) == RELAY_ENDPOINT_COUNT, "an endpoint has no fields");
+    return tables[endpoint];
 }
 
 bool relay_request_for_local(const struct relay_request *request, struct status *st)
@@ -166,240 +153,16 @@ struct text relay_request_body(const struct relay_request *request, struct text 
     return (struct text){out, used};
 }
 
-/* --- members -------------------------------------------------------------------------------- */
-
-static bool read_member(struct reading *in, struct text name, struct relay_json_value value,
-                        uint64_t *seen)
-{
-    const struct field *field = field_find(name);
-    if (field == NULL) {
-        if (in->out->refused == NULL) {
-            (void)snprintf(in->out->refused_name, sizeof(in->out->refused_name), "%.*s",
-                           (int)text_utf8_whole(text_take(name, RELAY_JSON_NAME_BYTES_MAX - 1)),
-                           name.at);
-            in->out->refused = in->out->refused_name;
-        }
-        return true;
-    }
-    uint64_t bit = UINT64_C(1) << (field - fields);
-    if (*seen & bit)
-        return status_fail_field(in->st, STATUS_INVALID, field->name, "%s is given twice",
-                                 field->name);
-    *seen |= bit;
-    if (field->check == check_stream_options)
-        in->out->stream_options = value; /* also null: it is written over, not beside it */
-    if (value.kind == RELAY_JSON_NULL && field->check != check_model &&
-        field->check != check_messages)
-        return true; /* null is the same as absent, as in OpenAI's own clients */
-    if (field->local == LOCAL_DROP) {
-        WEIR_ASSERT(in->out->drops_count < RELAY_REQUEST_DROPS_MAX);
-        in->out->drops[in->out->drops_count++] = value.raw;
-    }
-    if (field->local == LOCAL_REFUSE && in->out->refused == NULL)
-        in->out->refused = field->name;
-    return field->check(in, field, value);
-}
-
-static const struct field *field_find(struct text name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (fields[i].name[0] == (name.len > 0 ? name.at[0] : '\0') &&
-            text_equal(name, text_of(fields[i].name)))
-            return &fields[i];
-    return NULL;
-}
-
-/* --- checks by kind --------------------------------------------------------------------------- */
-
-static bool check_any(struct reading *in, const struct field *field, struct relay_json_value value)
-{
-    (void)in;
-    (void)field;
-    (void)value;
-    return true;
-}
-
-static bool check_bool(struct reading *in, const struct field *field, struct relay_json_value value)
-{
-    return kind_is(in, field->name, value, RELAY_JSON_BOOL);
-}
-
-static bool check_object(struct reading *in, const struct field *field,
-                         struct relay_json_value value)
-{
-    return kind_is(in, field->name, value, RELAY_JSON_OBJECT);
-}
-
-static bool check_number(struct reading *in, const struct field *field,
-                         struct relay_json_value value)
-{
-    double number;
-    if (!kind_is(in, field->name, value, RELAY_JSON_NUMBER))
-        return false;
-    if (!relay_json_double(value, &number) || number < field->min || number > field->max)
-        return status_fail_field(in->st, STATUS_INVALID, field->name,
-                                 "%s must be between %.15g and %.15g", field->name, field->min,
-                                 field->max);
-    return true;
-}
-
-static bool whole_number(struct reading *in, const struct field *field,
-                         struct relay_json_value value, int64_t *out)
-{
-    if (!kind_is(in, field->name, value, RELAY_JSON_NUMBER))
-        return false;
-    if (!relay_json_i64(value, out) || (double)*out < field->min || (double)*out > field->max)
-        return status_fail_field(in->st, STATUS_INVALID, field->name,
-                                 "%s must be a whole number between %.16g and %.16g", field->name,
-                                 field->min, field->max);
-    return true;
-}
-
-static bool check_integer(struct reading *in, const struct field *field,
-                          struct relay_json_value value)
-{
-    int64_t number;
-    return whole_number(in, field, value, &number);
-}
-
-static bool check_n(struct reading *in, const struct field *field, struct relay_json_value value)
-{
-    return whole_number(in, field, value, &in->out->n);
-}
-
-/* max_tokens is the old name of max_completion_tokens: the smaller one counts. */
-static bool check_tokens_max(struct reading *in, const struct field *field,
-                             struct relay_json_value value)
-{
-    int64_t number;
-    if (!whole_number(in, field, value, &number))
-        return false;
-    if (in->out->tokens_max == 0 || number < in->out->tokens_max)
-        in->out->tokens_max = number;
-    return true;
-}
-
-static bool check_text(struct reading *in, const struct field *field, struct relay_json_value value)
-{
-    if (!kind_is(in, field->name, value, RELAY_JSON_STRING))
-        return false;
-    if ((double)(value.raw.len - 2) > field->max)
-        return status_fail_field(in->st, STATUS_INVALID, field->name,
-                                 "%s must have at most %.0f bytes", field->name, field->max);
-    return true;
-}
-
-static bool count_is(struct reading *in, const struct field *field, struct relay_json_value array)
-{
-    struct relay_json_iter iter = relay_json_iter_of(array);
-    struct relay_json_value value;
-    double count = 0;
-    for (struct text name; relay_json_next(&iter, &name, &value);)
-        count++;
-    if (count < field->min || count > field->max)
-        return status_fail_field(in->st, STATUS_INVALID, field->name,
-                                 "%s must have %.0f to %.0f items, not %.0f", field->name,
-                                 field->min, field->max, count);
-    return true;
-}
-
-static bool check_array(struct reading *in, const struct field *field,
-                        struct relay_json_value value)
-{
-    return kind_is(in, field->name, value, RELAY_JSON_ARRAY) && count_is(in, field, value);
-}
-
 /* --- checks of single fields ------------------------------------------------------------------ */
 
-static bool check_model(struct reading *in, const struct field *field,
-                        struct relay_json_value value)
-{
-    if (!kind_is(in, field->name, value, RELAY_JSON_STRING))
-        return false;
-    in->out->model_value = value;
-    in->out->model = relay_json_string(in->arena, value);
-    if (in->out->model.len == 0 || (double)in->out->model.len > field->max)
-        return status_fail_field(in->st, STATUS_INVALID, field->name,
-                                 "model must have 1 to %.0f bytes", field->max);
-    return true;
-}
-
-static bool check_stream(struct reading *in, const struct field *field,
-                         struct relay_json_value value)
-{
-    in->out->stream = relay_json_is_true(value);
-    return kind_is(in, field->name, value, RELAY_JSON_BOOL);
-}
-
-static bool check_stream_options(struct reading *in, const struct field *field,
-                                 struct relay_json_value value)
-{
-    if (!kind_is(in, field->name, value, RELAY_JSON_OBJECT))
-        return false;
-    struct relay_json_iter iter = relay_json_iter_of(value);
-    struct relay_json_value option;
-    for (struct text name; relay_json_next(&iter, &name, &option);) {
-        bool usage = text_equal(name, TEXT("include_usage"));
-        if (!usage && !text_equal(name, TEXT("include_obfuscation")))
-            continue; /* an upstream's own */
-        const char *path =
-            usage ? "stream_options.include_usage" : "stream_options.include_obfuscation";
-        if (option.kind != RELAY_JSON_NULL && !kind_is(in, path, option, RELAY_JSON_BOOL))
-            return false;
-        if (usage)
-            in->out->include_usage = relay_json_is_true(option);
-    }
-    return true;
-}
-
-static bool check_stop(struct reading *in, const struct field *field, struct relay_json_value value)
-{
-    if (value.kind == RELAY_JSON_STRING)
-        return true;
-    if (value.kind != RELAY_JSON_ARRAY)
-        return status_fail_field(in->st, STATUS_INVALID, field->name,
-                                 "stop must be a string or an array of strings, not %s",
-                                 relay_json_kind_name(value.kind));
-    struct relay_json_iter iter = relay_json_iter_of(value);
-    struct relay_json_value item;
-    size_t index = 0;
-    for (struct text name; relay_json_next(&iter, &name, &item); index++) {
-        char path[32];
-        (void)snprintf(path, sizeof(path), "stop[%zu]", index);
-        if (!kind_is(in, path, item, RELAY_JSON_STRING))
-            return false;
-    }
-    return count_is(in, field, value);
-}
-
-static bool check_logit_bias(struct reading *in, const struct field *field,
-                             struct relay_json_value value)
-{
-    if (!kind_is(in, field->name, value, RELAY_JSON_OBJECT))
-        return false;
-    struct relay_json_iter iter = relay_json_iter_of(value);
-    struct relay_json_value bias;
-    for (struct text name; relay_json_next(&iter, &name, &bias);) {
-        int64_t token;
-        double number;
-        if (!text_to_i64(name, &token) || token < 0)
-            return status_fail_field(in->st, STATUS_INVALID, field->name,
-                                     "logit_bias must have token numbers as its names");
-        if (!relay_json_double(bias, &number) || number < field->min || number > field->max)
-            return status_fail_field(in->st, STATUS_INVALID, field->name,
-                                     "each value of logit_bias must be a number from -100 to 100");
-    }
-    return true;
-}
-
-static bool check_response_format(struct reading *in, const struct field *field,
+static bool check_response_format(struct relay_reading *in, const struct relay_field *field,
                                   struct relay_json_value value)
 {
     char memory[64];
     struct text type;
     struct relay_json_value schema;
-    if (!kind_is(in, field->name, value, RELAY_JSON_OBJECT) ||
-        !type_of(in, "response_format.type", value, memory, sizeof(memory), &type))
+    if (!relay_fields_kind(in, field->name, value, RELAY_JSON_OBJECT) ||
+        !relay_fields_type(in, "response_format.type", value, memory, sizeof(memory), &type))
         return false;
     if (text_equal(type, TEXT("text")) || text_equal(type, TEXT("json_object")))
         return true;
@@ -409,10 +172,10 @@ static bool check_response_format(struct reading *in, const struct field *field,
     if (!relay_json_member(value, TEXT("json_schema"), &schema))
         return status_fail_field(in->st, STATUS_INVALID, "response_format.json_schema",
                                  "response_format.json_schema is missing");
-    return kind_is(in, "response_format.json_schema", schema, RELAY_JSON_OBJECT);
+    return relay_fields_kind(in, "response_format.json_schema", schema, RELAY_JSON_OBJECT);
 }
 
-static bool check_tool_choice(struct reading *in, const struct field *field,
+static bool check_tool_choice(struct relay_reading *in, const struct relay_field *field,
                               struct relay_json_value value)
 {
     if (value.kind == RELAY_JSON_STRING || value.kind == RELAY_JSON_OBJECT)
@@ -422,10 +185,10 @@ static bool check_tool_choice(struct reading *in, const struct field *field,
                              relay_json_kind_name(value.kind));
 }
 
-static bool check_tools(struct reading *in, const struct field *field,
+static bool check_tools(struct relay_reading *in, const struct relay_field *field,
                         struct relay_json_value value)
 {
-    if (!check_array(in, field, value))
+    if (!relay_check_array(in, field, value))
         return false;
     struct relay_json_iter iter = relay_json_iter_of(value);
     struct relay_json_value tool;
@@ -434,19 +197,20 @@ static bool check_tools(struct reading *in, const struct field *field,
         char path[48], memory[64];
         struct text type;
         (void)snprintf(path, sizeof(path), "tools[%zu]", index);
-        if (!kind_is(in, path, tool, RELAY_JSON_OBJECT))
+        if (!relay_fields_kind(in, path, tool, RELAY_JSON_OBJECT))
             return false;
         (void)snprintf(path, sizeof(path), "tools[%zu].type", index);
-        if (!type_of(in, path, tool, memory, sizeof(memory), &type))
+        if (!relay_fields_type(in, path, tool, memory, sizeof(memory), &type))
             return false;
     }
     return true;
 }
 
-static bool check_messages(struct reading *in, const struct field *field,
+static bool check_messages(struct relay_reading *in, const struct relay_field *field,
                            struct relay_json_value value)
 {
-    if (!kind_is(in, field->name, value, RELAY_JSON_ARRAY) || !count_is(in, field, value))
+    if (!relay_fields_kind(in, field->name, value, RELAY_JSON_ARRAY) ||
+        !relay_fields_count(in, field, value))
         return false;
     in->out->messages = value.raw;
     struct relay_json_iter iter = relay_json_iter_of(value);
@@ -461,14 +225,15 @@ static bool check_messages(struct reading *in, const struct field *field,
     return true;
 }
 
-static bool message_check(struct reading *in, const char *path, struct relay_json_value message)
+static bool message_check(struct relay_reading *in, const char *path,
+                          struct relay_json_value message)
 {
     static const char *const roles[] = {"user",      "assistant", "system",
                                         "developer", "tool",      "function"};
     struct relay_json_value role = {0}, content = {0}, member;
     bool has_role = false, has_content = false, has_calls = false;
     char field[64], memory[16];
-    if (!kind_is(in, path, message, RELAY_JSON_OBJECT))
+    if (!relay_fields_kind(in, path, message, RELAY_JSON_OBJECT))
         return false;
     struct relay_json_iter iter = relay_json_iter_of(message);
     for (struct text name; relay_json_next(&iter, &name, &member);) {
@@ -491,7 +256,7 @@ static bool message_check(struct reading *in, const char *path, struct relay_jso
     if (!has_role)
         return status_fail_field(in->st, STATUS_INVALID, field, "%s is missing", field);
     struct text text = TEXT_NONE;
-    if (!kind_is(in, field, role, RELAY_JSON_STRING))
+    if (!relay_fields_kind(in, field, role, RELAY_JSON_STRING))
         return false;
     bool known = false;
     if (relay_json_string_into(role, memory, sizeof(memory), &text))
@@ -508,7 +273,8 @@ static bool message_check(struct reading *in, const char *path, struct relay_jso
     return status_fail_field(in->st, STATUS_INVALID, field, "%s is missing", field);
 }
 
-static bool content_check(struct reading *in, const char *path, struct relay_json_value content)
+static bool content_check(struct relay_reading *in, const char *path,
+                          struct relay_json_value content)
 {
     if (content.kind == RELAY_JSON_STRING)
         return true;
@@ -523,43 +289,20 @@ static bool content_check(struct reading *in, const char *path, struct relay_jso
         char field[88], memory[64];
         struct text type;
         (void)snprintf(field, sizeof(field), "%s[%zu]", path, index);
-        if (!kind_is(in, field, part, RELAY_JSON_OBJECT))
+        if (!relay_fields_kind(in, field, part, RELAY_JSON_OBJECT))
             return false;
         (void)snprintf(field, sizeof(field), "%s[%zu].type", path, index);
-        if (!type_of(in, field, part, memory, sizeof(memory), &type))
+        if (!relay_fields_type(in, field, part, memory, sizeof(memory), &type))
             return false;
         if (!text_equal(type, TEXT("text")))
             continue; /* images and the like: the model says whether it can */
         (void)snprintf(field, sizeof(field), "%s[%zu].text", path, index);
         if (!relay_json_member(part, TEXT("text"), &text))
             return status_fail_field(in->st, STATUS_INVALID, field, "%s is missing", field);
-        if (!kind_is(in, field, text, RELAY_JSON_STRING))
+        if (!relay_fields_kind(in, field, text, RELAY_JSON_STRING))
             return false;
     }
     if (index == 0)
         return status_fail_field(in->st, STATUS_INVALID, path, "%s must not be empty", path);
-    return true;
-}
-
-static bool kind_is(struct reading *in, const char *path, struct relay_json_value value,
-                    enum relay_json_kind kind)
-{
-    if (value.kind == kind)
-        return true;
-    return status_fail_field(in->st, STATUS_INVALID, path, "%s must be %s, not %s", path,
-                             relay_json_kind_name(kind), relay_json_kind_name(value.kind));
-}
-
-/* The member `type` of an object, which says what the object is. */
-static bool type_of(struct reading *in, const char *path, struct relay_json_value object,
-                    char *memory, size_t size, struct text *out)
-{
-    struct relay_json_value type;
-    if (!relay_json_member(object, TEXT("type"), &type))
-        return status_fail_field(in->st, STATUS_INVALID, path, "%s is missing", path);
-    if (!kind_is(in, path, type, RELAY_JSON_STRING))
-        return false;
-    if (!relay_json_string_into(type, memory, size, out))
-        return status_fail_field(in->st, STATUS_INVALID, path, "%s is too long", path);
     return true;
 }

@@ -1,13 +1,14 @@
-/* relay_request: the body of POST /v1/chat/completions, read and rewritten in place.
+/* relay_request: the body of a call to a model, of any endpoint, read and rewritten in place.
  * Every field that OpenAI documents is checked for its type and range; what becomes of it then is
- * one table in the .c file: passed on, dropped for local models, or refused for local models by
- * name. docs/api.md shows the same table. A field that nobody documents is refused by local models
- * and passed on to other upstreams, which have fields of their own.
+ * one table per endpoint in the .c files: passed on, dropped for local models, or refused for
+ * local models by name. docs/api.md shows the same tables. A field that nobody documents is refused
+ * by local models and passed on to other upstreams, which have fields of their own.
  * Knows nothing of HTTP. Any thread; nothing here waits. Bodies over RELAY_REQUEST_INLINE_BYTES
  * take long enough to be read off the loop (offload): the caller sees to it. */
 #pragma once
 #include "arena.h"
 #include "base.h"
+#include "relay_endpoint.h"
 #include "relay_json.h"
 #include "status.h"
 #include "text.h"
@@ -20,13 +21,14 @@ enum {
 };
 
 struct relay_request {
+    enum relay_endpoint endpoint;
     struct text body;
     struct text model; /* as the caller wrote it, decoded */
     bool stream;
     bool include_usage;   /* the caller asked for the usage chunk */
     int64_t n;            /* 1 unless asked */
     int64_t tokens_max;   /* 0 when not given */
-    struct text messages; /* the array, as it was written: what a router may hash */
+    struct text messages; /* of a chat: the array, as it was written: what a router may hash */
     /* Where the body is changed on its way: spans of `body`. */
     struct relay_json_value model_value;
     struct relay_json_value stream_options;     /* raw.at NULL when absent */
@@ -36,10 +38,11 @@ struct relay_request {
     char refused_name[RELAY_JSON_NAME_BYTES_MAX];
 };
 
-/* Reads and checks `body`.
+/* Reads and checks the `body` of a request to `endpoint`.
  * Owns: the texts in `*out` point into `body` or are in `arena`.
  * Fails: STATUS_INVALID with the field at fault, or with the place when it is no JSON. */
-MUST_CHECK bool relay_request_read(struct text body, struct arena *arena, struct relay_request *out,
+MUST_CHECK bool relay_request_read(enum relay_endpoint endpoint, struct text body,
+                                   struct arena *arena, struct relay_request *out,
                                    struct status *st);
 
 /* Whether a local model can serve it. Fails: STATUS_INVALID naming the field. */

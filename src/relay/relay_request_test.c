@@ -76,7 +76,7 @@ static void refuses(void **state)
         struct relay_request request;
         struct status st = {0};
         check_case(bad[i].name);
-        assert_false(relay_request_read(text_of(bad[i].body), arena, &request, &st));
+        assert_false(relay_request_read(RELAY_CHAT, text_of(bad[i].body), arena, &request, &st));
         assert_int_equal(st.code, STATUS_INVALID);
         assert_string_equal(st.field, bad[i].field);
         if (strstr(st.text, bad[i].text) == NULL)
@@ -130,7 +130,8 @@ static void rewrites(void **state)
         struct relay_request request;
         struct status st = {0};
         check_case(rewritten[i].name);
-        assert_true(relay_request_read(text_of(rewritten[i].body), arena, &request, &st));
+        assert_true(
+            relay_request_read(RELAY_CHAT, text_of(rewritten[i].body), arena, &request, &st));
         check_text(relay_request_body(&request, TEXT("big/\"x"), true, arena), rewritten[i].local);
         check_text(relay_request_body(&request, TEXT("big/\"x"), false, arena),
                    rewritten[i].other == NULL ? rewritten[i].local : rewritten[i].other);
@@ -161,7 +162,7 @@ static void takes_every_field(void **state)
     AUTO(arena) struct arena *arena = arena_open(MIB);
     struct relay_request request;
     struct status st = {0};
-    if (!relay_request_read(text_of(body), arena, &request, &st))
+    if (!relay_request_read(RELAY_CHAT, text_of(body), arena, &request, &st))
         fail_msg("%s", st.text);
     check_text(request.model, "ab");
     assert_true(request.stream && request.include_usage);
@@ -187,7 +188,7 @@ static void local_refuses(void **state)
         check_case(table[i].member);
         struct text body =
             arena_format(arena, "{\"model\":\"m\",%s,%s}", table[i].member, MESSAGES);
-        assert_true(relay_request_read(body, arena, &request, &st));
+        assert_true(relay_request_read(RELAY_CHAT, body, arena, &request, &st));
         assert_false(relay_request_for_local(&request, &st));
         assert_int_equal(st.code, STATUS_INVALID);
         assert_string_equal(st.field, table[i].field);

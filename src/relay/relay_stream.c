@@ -130,7 +130,8 @@ static enum relay_stream_state take(struct relay_stream *stream, struct text dat
         *keep = false;
         return RELAY_STREAM_OPEN;
     }
-    if (!relay_chunk_read(data, &chunk, st)) {
+    /* Completions stream the same chunks, as far as they are understood here. */
+    if (!relay_chunk_read(RELAY_CHAT, data, &chunk, st)) {
         (void)status_wrap(st, "the upstream sent a chunk that is broken");
         return RELAY_STREAM_FAILED;
     }

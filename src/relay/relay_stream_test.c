@@ -113,7 +113,7 @@ static void reads_usage(void **state)
         struct status st = {0};
         check_case(table[i].name);
         struct text data = arena_format(arena, "{\"choices\":[],\"usage\":%s}", table[i].usage);
-        assert_true(relay_chunk_read(data, &chunk, &st));
+        assert_true(relay_chunk_read(RELAY_CHAT, data, &chunk, &st));
         assert_int_equal(chunk.usage.known, table[i].known);
         assert_int_equal(chunk.usage.completion_tokens, table[i].known ? 2 : 0);
         assert_int_equal(chunk.bare_usage, table[i].known);
@@ -147,7 +147,7 @@ static void times_out_of_range(void **state)
         struct status st = {0};
         check_case(numbers[i]);
         snprintf(body, sizeof(body), "{\"choices\":[],\"timings\":{\"queue_ms\":%s}}", numbers[i]);
-        assert_true(relay_chunk_read(text_of(body), &chunk, &st));
+        assert_true(relay_chunk_read(RELAY_CHAT, text_of(body), &chunk, &st));
         assert_true(chunk.timings.queue_ms < 0);
     }
 }
@@ -159,23 +159,25 @@ static void deltas(void **state)
     struct relay_chunk chunk;
     struct status st = {0};
     struct text content, finish, message, param, code;
-    assert_true(relay_chunk_read(TEXT("{\"choices\":[{\"delta\":{\"content\":\"a\\nb\"},"
+    assert_true(relay_chunk_read(RELAY_CHAT,
+                                 TEXT("{\"choices\":[{\"delta\":{\"content\":\"a\\nb\"},"
                                       "\"finish_reason\":\"length\"}]}"),
                                  &chunk, &st));
     relay_chunk_delta(&chunk, arena, &content, &finish);
     check_text(content, "a\nb");
     check_text(finish, "length");
-    assert_true(relay_chunk_read(TEXT("{\"choices\":5}"), &chunk, &st));
+    assert_true(relay_chunk_read(RELAY_CHAT, TEXT("{\"choices\":5}"), &chunk, &st));
     relay_chunk_delta(&chunk, arena, &content, &finish);
     check_text(content, "");
-    assert_true(relay_chunk_read(TEXT("{\"error\":{\"message\":\"m\",\"param\":null,"
+    assert_true(relay_chunk_read(RELAY_CHAT,
+                                 TEXT("{\"error\":{\"message\":\"m\",\"param\":null,"
                                       "\"code\":\"c\"}}"),
                                  &chunk, &st));
     relay_chunk_error(chunk.error, arena, &message, &param, &code);
     check_text(message, "m");
     check_text(param, "");
     check_text(code, "c");
-    assert_true(relay_chunk_read(TEXT("{\"error\":\"plain\"}"), &chunk, &st));
+    assert_true(relay_chunk_read(RELAY_CHAT, TEXT("{\"error\":\"plain\"}"), &chunk, &st));
     relay_chunk_error(chunk.error, arena, &message, &param, &code);
     check_text(message, "plain");
 }

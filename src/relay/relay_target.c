@@ -16,6 +16,7 @@ struct relay_target {
     _Atomic bool locked; /* its key could not be opened */
     _Atomic int phase, percent;
     _Atomic int64_t context_tokens, outstanding;
+    _Atomic unsigned tasks;
     _Atomic int failures;          /* in a row */
     _Atomic int64_t open_until_us; /* 0: closed */
     _Atomic bool trying;           /* the one call after an open time is under way */
@@ -136,6 +137,16 @@ void relay_target_set_context(struct relay_target *target, int64_t context_token
 int64_t relay_target_context(const struct relay_target *target)
 {
     return atomic_load(&target->context_tokens);
+}
+
+void relay_target_set_tasks(struct relay_target *target, unsigned tasks)
+{
+    atomic_store(&target->tasks, tasks);
+}
+
+unsigned relay_target_tasks(const struct relay_target *target)
+{
+    return atomic_load(&target->tasks);
 }
 
 bool relay_target_admit(struct relay_target *target, struct status *st)

@@ -51,6 +51,9 @@ void relay_target_lock(struct relay_target *target, struct text reason);
 bool relay_target_is_locked(const struct relay_target *target);
 void relay_target_set_context(struct relay_target *target, int64_t context_tokens);
 int64_t relay_target_context(const struct relay_target *target); /* 0: not known */
+/* What a local model says that it does: a bit for each enum relay_endpoint; 0: not known. */
+void relay_target_set_tasks(struct relay_target *target, unsigned tasks);
+unsigned relay_target_tasks(const struct relay_target *target);
 
 /* Before a call. Fails: STATUS_UNAVAILABLE when it is locked, and with retry_after_ms while the
  * breaker is open. */

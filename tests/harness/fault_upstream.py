@@ -1,9 +1,12 @@
-"""An upstream in OpenAI's dialect that misbehaves on demand. The last message of a request is its
-order, a JSON object (see Order); anything else gets a good answer. Runs in a thread of its own."""
+"""An upstream in OpenAI's dialect that misbehaves on demand. The last message of a request (or its
+prompt, input, query) is its order, a JSON object (see Order); anything else gets a good answer. Runs
+in a thread of its own."""
 
 import asyncio
+import base64
 import dataclasses
 import json
+import struct
 import threading
 
 
@@ -47,6 +50,10 @@ class FaultUpstream:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    def forget(self):
+        """Orders with `times` count from the beginning."""
+        self._seen.clear()
+
     def _run(self):
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(
@@ -87,7 +94,7 @@ class FaultUpstream:
         order = self._order(request)
         self.answering += 1
         watch = asyncio.ensure_future(self._gone(reader))
-        work = asyncio.ensure_future(self._answer(reader, writer, order, request))
+        work = asyncio.ensure_future(self._answer(reader, writer, order, request, lines[0].split()[1]))
         await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
         self.answering -= 1
         if not work.done():
@@ -117,7 +124,10 @@ class FaultUpstream:
             await asyncio.sleep(0.005)
 
     def _order(self, request):
-        text = request["messages"][-1]["content"]
+        text = request["messages"][-1]["content"] if "messages" in request else next(
+            (request[name] for name in ("prompt", "input", "query") if name in request), "")
+        if isinstance(text, list):
+            text = text[-1]
         try:
             order = Order(**json.loads(text))
         except (TypeError, ValueError):
@@ -127,7 +137,7 @@ class FaultUpstream:
             return Order()
         return order
 
-    async def _answer(self, reader, writer, order, request):
+    async def _answer(self, reader, writer, order, request, path):
         if order.do == "hang":
             await asyncio.sleep(3600)
         if order.do == "close":
@@ -141,31 +151,60 @@ class FaultUpstream:
         if order.do == "error":
             error = {"error": {"message": "the upstream says no", "type": "fault", "param": None, "code": "fault_code"}}
             return await self._send(reader, writer, order, json.dumps(error).encode(), "application/json")
+        if path not in ("/v1/chat/completions", "/v1/completions"):
+            return await self._send(reader, writer, order, self._other(path, request), "application/json")
+        chat = path == "/v1/chat/completions"
         usage = {"prompt_tokens": 3, "completion_tokens": order.words, "total_tokens": 3 + order.words}
         common = {"id": "chatcmpl-fault", "created": 1700000000, "model": request["model"]}
         if not request.get("stream"):
-            answer = {**common, "object": "chat.completion", "usage": usage, "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": "".join(f"w{i} " for i in range(order.words))}, "finish_reason": "stop"}]}
+            text = "".join(f"w{i} " for i in range(order.words))
+            said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+            answer = {**common, "object": "chat.completion" if chat else "text_completion", "usage": usage,
+                      "choices": [{"index": 0, **said, "finish_reason": "stop"}]}
             body = json.dumps(answer).encode()
             size = -(-len(body) // max(order.words, 1)) if order.interval_ms else len(body)
             pieces = [body[i : i + size] for i in range(0, len(body), size)]
             return await self._send(reader, writer, order, pieces, "application/json")
-        common["object"] = "chat.completion.chunk"
-        pieces = self._stream(order, common, usage if (request.get("stream_options") or {}).get("include_usage") else None)
+        common["object"] = "chat.completion.chunk" if chat else "text_completion"
+        pieces = self._stream(order, common, chat, usage if (request.get("stream_options") or {}).get("include_usage") else None)
         return await self._send(reader, writer, order, pieces, "text/event-stream")
 
-    def _stream(self, order, common, usage):
+    def _stream(self, order, common, chat, usage):
         """One after the other: there may be millions."""
-        yield self._chunk(common, {"role": "assistant", "content": ""})
+        if chat:
+            yield self._chunk(common, {"delta": {"role": "assistant", "content": ""}})
         for i in range(order.words):
-            yield self._chunk(common, {"content": f"w{i} "})
-        yield self._chunk(common, {}, "stop")
+            yield self._chunk(common, {"delta": {"content": f"w{i} "}} if chat else {"text": f"w{i} "})
+        yield self._chunk(common, {"delta": {}} if chat else {"text": ""}, "stop")
         if order.usage and usage:
             yield self._event({**common, "choices": [], "usage": usage})
         yield b"data: [DONE]\n\n"
 
-    def _chunk(self, common, delta, finish=None):
-        return self._event({**common, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    def _chunk(self, common, said, finish=None):
+        return self._event({**common, "choices": [{"index": 0, **said, "finish_reason": finish}]})
+
+    def _other(self, path, request):
+        """An answer of what does not write: the vector of a text is its length and its place."""
+        if path == "/v1/embeddings":
+            inputs = request["input"] if isinstance(request["input"], list) else [request["input"]]
+            vectors = [[float(len(text)), float(i)] for i, text in enumerate(inputs)]
+            if request.get("encoding_format") == "base64":
+                vectors = [base64.b64encode(struct.pack("<2f", *v)).decode() for v in vectors]
+            data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(vectors)]
+            return self._json({"object": "list", "model": request["model"], "data": data,
+                               "usage": {"prompt_tokens": 7, "total_tokens": 7}})
+        if path == "/v1/rerank":
+            results = [{"index": i, "relevance_score": 1 / (i + 1)} for i in range(len(request["documents"]))]
+            return self._json({"model": request["model"], "results": results, "usage": {"total_tokens": 11}})
+        if path == "/tokenize":
+            tokens = list(request["prompt"].encode())
+            return self._json({"count": len(tokens), "max_model_len": 99, "tokens": tokens, "token_strs": None})
+        if path == "/detokenize":
+            return self._json({"prompt": bytes(request["tokens"]).decode()})
+        return self._json({"error": {"message": f"nothing at {path}"}})
+
+    def _json(self, value):
+        return json.dumps(value).encode()
 
     def _event(self, data):
         return b"data: " + json.dumps(data).encode() + b"\n\n"

@@ -27,3 +27,20 @@ def test_both(http, infer, more, status, said):
         elif status != 200:
             error = answer.json()["error"]
             assert said in error["message"] and error["param"].split("[")[0] in more, answer.text
+
+
+@pytest.mark.parametrize("more, status, said", [
+    ({"prompt": [1, 2, 3]}, 200, ""), ({"prompt": ["a", "b"], "n": 2, "echo": True, "max_tokens": 0}, 200, ""),
+    ({"prompt": ["a", [1]]}, 400, "prompt"), ({"prompt": [[1], "a"]}, 400, "prompt"), ({"prompt": [10**8]}, 400, "prompt"),
+    ({"suffix": ""}, 200, ""), ({"suffix": "x"}, 400, "suffix"), ({"best_of": 1}, 200, ""), ({"best_of": 3}, 400, "best_of"),
+    ({"max_tokens": 0}, 400, "max_tokens"), ({"n": 9}, 400, "between 1 and 8"), ({"user": "u"}, 200, ""),
+    ({"parse_special": True}, 200, ""), ({"messages": []}, 400, "messages"), ({"max_completion_tokens": 2}, 400, "max_completion_tokens"),
+], ids=repr)
+def test_completions(http, infer, more, status, said):
+    body = {"model": "smol", "prompt": "hi", "max_tokens": 2, "ignore_eos": True, **more}
+    with infer.http() as direct:
+        for answer in (http.post("/v1/completions", json=body), direct.post("/v1/completions", json=body)):
+            assert answer.status_code == status, answer.text
+            if status != 200:
+                error = answer.json()["error"]
+                assert said in error["message"] and error["param"].split("[")[0] in more, answer.text

@@ -561,6 +561,8 @@ export interface components {
                 reason: string | null;
             };
             context_tokens: number | null;
+            /** @description What it does, as a local model says once it is ready; null while that is not known, and of upstreams */
+            tasks: ("chat" | "completions" | "embeddings" | "rerank")[] | null;
             path: string | null;
             upstream_id: string | null;
             upstream_model: string | null;

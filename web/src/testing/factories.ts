@@ -12,6 +12,7 @@ export const makeModel = (change: Partial<Model> = {}): Model => ({
   managed: true,
   state: { phase: "ready", progress: null, reason: null },
   context_tokens: 8192,
+  tasks: ["chat", "completions"],
   path: "/srv/models/smollm2-135m-instruct.gguf",
   upstream_id: null,
   upstream_model: null,

@@ -185,6 +185,7 @@ export function makeHandlers(weir: MockWeir, base = "*"): HttpHandler[] {
         upstream_id: body.upstream_id ?? null,
         upstream_model: body.upstream_model ?? null,
         context_tokens: body.context_tokens ?? null,
+        tasks: null,
       });
       weir.models = [...weir.models, model];
       return HttpResponse.json(model, { status: 201 });

@@ -1,12 +1,13 @@
 import { useLingui } from "@lingui/react/macro";
 import { ChevronDown, Cpu } from "lucide-react";
 import type { Model } from "@/api/client";
+import { chats } from "@/api/models";
 import { MenuButton } from "@/components/ui/menu";
 import { formatContext } from "@/lib/format";
 
 /* Which model answers: the one chosen, if it is there, else the first that is ready. */
 export function pickModel(models: readonly Model[], wanted: string | null): Model | null {
-  const usable = models.filter((model) => model.enabled);
+  const usable = models.filter(chats);
   return (
     usable.find((model) => model.id === wanted) ??
     usable.find((model) => model.state.phase === "ready") ??
@@ -38,7 +39,7 @@ export function ModelPicker({ models, model, onPick }: ModelPickerProps) {
   const stateOf = useModelState();
   const name = model?.name ?? t`No model`;
   const items = models
-    .filter((item) => item.enabled)
+    .filter(chats)
     .map((item) => {
       const context = item.context_tokens === null ? null : formatContext(item.context_tokens);
       const state = stateOf(item);

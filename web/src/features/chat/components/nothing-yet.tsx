@@ -5,6 +5,7 @@ import { Code, Lightbulb, ListChecks, PenLine } from "lucide-react";
 import type { ReactNode } from "react";
 import type { Model } from "@/api/client";
 import type { ApiError } from "@/api/errors";
+import { chats } from "@/api/models";
 import { meQuery } from "@/api/queries";
 import { ErrorCard, ErrorLine } from "@/components/error-card";
 import { Mark } from "@/components/logo";
@@ -78,7 +79,7 @@ export function NothingYet(props: NothingYetProps) {
             onRetry={props.onRetry}
           />
         )}
-        {props.models?.every((model) => !model.enabled) && (
+        {props.models?.every((model) => !chats(model)) && (
           <NoModel owner={me.data?.organisation.role === "owner"} />
         )}
         {props.refused && <ErrorLine error={props.refused} />}

@@ -1,5 +1,5 @@
-/* POST /v1/chat/completions: read, call, pass on, settle. With a key that was seen lately, nothing
- * here asks the database or another thread, unless the body is long. */
+/* POST of every endpoint of /v1 that a model answers: read, call, pass on, settle. With a key that
+ * was seen lately, nothing here asks the database or another thread, unless the body is long. */
 #include <stdio.h>
 #include <string.h>
 #include "api_body.h"
@@ -17,6 +17,7 @@
 
 /* The body, read here or on a thread of the pool. */
 struct reading {
+    enum relay_endpoint endpoint;
     struct text body;
     struct arena *arena;
     struct relay_request request;
@@ -24,6 +25,8 @@ struct reading {
     bool ok;
 };
 
+static bool call_model(struct http_request *req, struct http_reply *reply,
+                       enum relay_endpoint endpoint, struct status *st);
 static bool read_request(struct http_request *req, struct reading *reading, struct status *st);
 static void read_run(void *arg);
 static bool answer_whole(struct http_request *req, struct http_reply *reply,
@@ -37,8 +40,39 @@ static void add_timing(struct http_reply *reply, struct http_request *req,
 
 bool api_v1_chat_post(struct http_request *req, struct http_reply *reply, struct status *st)
 {
+    return call_model(req, reply, RELAY_CHAT, st);
+}
+
+bool api_v1_completions_post(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    return call_model(req, reply, RELAY_COMPLETIONS, st);
+}
+
+bool api_v1_embeddings_post(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    return call_model(req, reply, RELAY_EMBEDDINGS, st);
+}
+
+bool api_v1_rerank_post(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    return call_model(req, reply, RELAY_RERANK, st);
+}
+
+bool api_v1_tokenize_post(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    return call_model(req, reply, RELAY_TOKENIZE, st);
+}
+
+bool api_v1_detokenize_post(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    return call_model(req, reply, RELAY_DETOKENIZE, st);
+}
+
+static bool call_model(struct http_request *req, struct http_reply *reply,
+                       enum relay_endpoint endpoint, struct status *st)
+{
     struct api_request *request = api_request_of(req);
-    struct reading reading = {.arena = req->arena};
+    struct reading reading = {.endpoint = endpoint, .arena = req->arena};
     char *code = arena_alloc(req->arena, RELAY_CODE_BYTES);
     request->error_code = code;
     if (!read_request(req, &reading, st))
@@ -77,8 +111,8 @@ static bool read_request(struct http_request *req, struct reading *reading, stru
 static void read_run(void *arg)
 {
     struct reading *reading = arg;
-    reading->ok =
-        relay_request_read(reading->body, reading->arena, &reading->request, &reading->st);
+    reading->ok = relay_request_read(reading->endpoint, reading->body, reading->arena,
+                                     &reading->request, &reading->st);
 }
 
 static bool answer_whole(struct http_request *req, struct http_reply *reply,

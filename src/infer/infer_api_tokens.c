@@ -1,0 +1,137 @@
+/* POST /v1/tokenize and /v1/detokenize: text to this model's tokens and back, in the shape that
+ * vLLM gave them (the only one that names the model, which a front needs). Nothing is computed. */
+#include "arena.h"
+#include "fiber.h"
+#include "http_request.h"
+#include "infer_server_internal.h"
+#include "infer_text_call.h"
+#include "infer_vocab.h"
+#include "json.h"
+
+enum { ANSWER_BYTES_MAX = 128 << 20 };
+
+/* One request, read and answered by a thread of the pool where it is long. */
+struct work {
+    struct infer_server *server;
+    struct arena *arena;
+    struct text body;
+    struct text_buf answer;
+    bool (*make)(struct work *work, struct status *st);
+    bool ok;
+    struct status *st;
+};
+
+static bool post(struct http_request *req, struct http_reply *reply,
+                 bool (*make)(struct work *work, struct status *st), struct status *st);
+static void make_now(void *arg);
+static bool tokenize(struct work *work, struct status *st);
+static void end_tokens(void *tokens);
+static void add_strings(const struct infer_vocab *vocab, const struct infer_tokens *tokens,
+                        struct work *work);
+static bool detokenize(struct work *work, struct status *st);
+
+bool infer_api_tokenize(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    return post(req, reply, tokenize, st);
+}
+
+bool infer_api_detokenize(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    return post(req, reply, detokenize, st);
+}
+
+static bool post(struct http_request *req, struct http_reply *reply,
+                 bool (*make)(struct work *work, struct status *st), struct status *st)
+{
+    struct infer_server *server = infer_server_of(req);
+    struct work work = {
+        .server = server,
+        .arena = req->arena,
+        .answer = text_buf_in(req->arena, ANSWER_BYTES_MAX),
+        .make = make,
+        .st = st,
+    };
+    if (server->chat == NULL || server->draining)
+        return status_fail(st, STATUS_UNAVAILABLE, "the model is not ready");
+    if (!http_request_body(req, INFER_CALL_BODY_BYTES_MAX, &work.body, st)) /* waits */
+        return false;
+    if (work.body.len <= JSON_INLINE_BYTES)
+        make_now(&work);
+    else if (!offload(make_now, &work, st)) /* waits */
+        return false;
+    if (!work.ok)
+        return false;
+    if (work.answer.cut)
+        return status_fail(st, STATUS_TOO_LARGE, "the answer would be too long");
+    return http_reply_send(reply, 200, TEXT("application/json"), text_buf_text(&work.answer), st);
+}
+
+static void make_now(void *arg)
+{
+    struct work *work = arg;
+    work->ok = work->make(work, work->st);
+}
+
+static bool tokenize(struct work *work, struct status *st)
+{
+    const struct infer_vocab *vocab = infer_llama_vocab(work->server->options.backend);
+    struct infer_text_tokenize asked;
+    if (!infer_text_read_tokenize(work->body, work->arena, &asked, st) ||
+        !infer_server_is_model(work->server, asked.model, st))
+        return false;
+    struct infer_tokens *tokens = ARENA_NEW(work->arena, struct infer_tokens);
+    arena_at_end(work->arena, end_tokens, tokens);
+    if (!infer_vocab_tokenize(vocab, asked.prompt, asked.add_special_tokens, asked.parse_special,
+                              UINT32_MAX, tokens, st))
+        return false;
+    text_buf_addf(&work->answer, "{\"count\":%u,\"max_model_len\":%u,\"tokens\":[", tokens->count,
+                  infer_engine_facts(work->server->options.engine)->context);
+    for (uint32_t i = 0; i < tokens->count; i++)
+        text_buf_addf(&work->answer, i > 0 ? ",%d" : "%d", tokens->at[i]);
+    text_buf_add(&work->answer, TEXT("],\"token_strs\":"));
+    if (asked.return_token_strs)
+        add_strings(vocab, tokens, work);
+    else
+        text_buf_add(&work->answer, TEXT("null"));
+    text_buf_add(&work->answer, TEXT("}"));
+    return true;
+}
+
+static void end_tokens(void *tokens)
+{
+    infer_tokens_free(tokens);
+}
+
+/* Each by itself: of a character that is in several tokens every one has a part, U+FFFD. */
+static void add_strings(const struct infer_vocab *vocab, const struct infer_tokens *tokens,
+                        struct work *work)
+{
+    struct text_buf one = text_buf_in(work->arena, 4 * INFER_PIECE_BYTES_MAX);
+    text_buf_add(&work->answer, TEXT("["));
+    for (uint32_t i = 0; i < tokens->count; i++) {
+        one.len = 0;
+        if (!infer_vocab_text(vocab, &tokens->at[i], 1, true, &one))
+            break; /* three times the longest piece fits */
+        if (i > 0)
+            text_buf_add(&work->answer, TEXT(","));
+        text_buf_add_json(&work->answer, text_buf_text(&one));
+    }
+    text_buf_add(&work->answer, TEXT("]"));
+}
+
+static bool detokenize(struct work *work, struct status *st)
+{
+    const struct infer_vocab *vocab = infer_llama_vocab(work->server->options.backend);
+    struct infer_text_detokenize asked;
+    if (!infer_text_read_detokenize(work->body, infer_vocab_count(vocab), work->arena, &asked,
+                                    st) ||
+        !infer_server_is_model(work->server, asked.model, st))
+        return false;
+    struct text_buf text = text_buf_in(work->arena, ANSWER_BYTES_MAX / 4);
+    if (!infer_vocab_text(vocab, asked.tokens, asked.tokens_count, true, &text))
+        return status_fail_field(st, STATUS_TOO_LARGE, "tokens", "the text would be too long");
+    text_buf_add(&work->answer, TEXT("{\"prompt\":"));
+    text_buf_add_json(&work->answer, text_buf_text(&text));
+    text_buf_add(&work->answer, TEXT("}"));
+    return true;
+}

@@ -1,0 +1,68 @@
+/* infer_generate: the answers to one request, from prompts of tokens to text on the wire, in the
+ * order in which it happens: admission, reading, submitting, taking the tokens, stop strings,
+ * finish reasons, usage, timings, the stream with its beats and its end. What the dialects (chat,
+ * completions) have of their own is in a struct infer_form: how a body is read, and how a choice
+ * is written.
+ * Belongs to the connection's fiber; `read` may run on a thread of the pool, while that waits. */
+#pragma once
+#include "base.h"
+#include "ids.h"
+#include "infer_call.h"
+#include "infer_server_internal.h"
+#include "infer_vocab.h"
+
+enum { INFER_GENERATE_CHOICES_MAX = 64 };
+
+struct infer_answer;
+struct infer_generate;
+
+/* One answer. Those of one prompt stand side by side: choice i is of prompt i / n. */
+struct infer_choice {
+    struct infer_request *request; /* NULL: nothing is to be computed */
+    struct infer_answer *answer;
+    struct text_buf text; /* all of it, when not streaming */
+    const char *finish;   /* NULL while it runs */
+    uint32_t tokens;      /* written so far, counted at the stop string when there is one */
+    bool told;            /* its finish was sent */
+};
+
+struct infer_form {
+    const char *id_prefix, *object, *chunk_object;
+    /* Fills `call`, `prompts` and `prompts_count` (with infer_generate_prompts) and, for itself,
+     * `own`. Fails: with what is answered. */
+    bool (*read)(struct infer_generate *g, struct text body, struct status *st);
+    /* Into `g->out`, as events: what comes before a choice's first text, maybe nothing; text; its
+     * finish, which ends in infer_generate_event_end(g, last). */
+    void (*add_start)(struct infer_generate *g, size_t index);
+    void (*add_text)(struct infer_generate *g, size_t index, struct text text);
+    void (*add_finish)(struct infer_generate *g, size_t index, bool last);
+    /* One object of the list of choices, of an answer that is no stream. */
+    void (*add_choice)(struct infer_generate *g, size_t index, struct text_buf *buf);
+};
+
+struct infer_generate {
+    struct infer_server *server;
+    struct http_request *req;
+    struct http_reply *reply;
+    const struct infer_form *form;
+    struct infer_call call;
+    struct infer_tokens *prompts;
+    size_t prompts_count;
+    void *own; /* the form's, in the request's arena */
+    struct infer_choice *choices;
+    size_t choices_count;
+    struct id id;
+    int64_t created_s;
+    struct text_buf out; /* events that wait to be written */
+};
+
+/* The whole of it: a handler is this with its form. Fails: with what becomes the error body. */
+MUST_CHECK bool infer_generate_post(const struct infer_form *form, struct http_request *req,
+                                    struct http_reply *reply, struct status *st);
+
+/* For forms. Room for the tokens of `count` prompts. */
+void infer_generate_prompts(struct infer_generate *g, size_t count);
+/* An event of the stream: up to the list of choices, and from its end on. `last`: nothing comes
+ * behind it, so it tells the timings. */
+void infer_generate_event(struct infer_generate *g);
+void infer_generate_event_end(struct infer_generate *g, bool last);
