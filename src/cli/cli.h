@@ -96,6 +96,7 @@ int cli_key_list(struct cli *cli);
 int cli_key_revoke(struct cli *cli);
 int cli_model_list(struct cli *cli);
 int cli_model_add(struct cli *cli);
+int cli_model_pull(struct cli *cli);
 int cli_model_enable(struct cli *cli);
 int cli_model_disable(struct cli *cli);
 int cli_model_remove(struct cli *cli);

@@ -150,6 +150,20 @@ const struct cli_command cli_commands[] = {
      "weir model add big --upstream ups_01j9zk3v6wqk3s5n8xw0c7d2he --upstream-model vendor/big",
      cli_model_add,
      false},
+    {"model pull",
+     "ID URL",
+     "fetch a model, check it, and offer it under a name",
+     "URL is an https:// address or a path. The file is kept in the data folder, under its "
+     "SHA-256; "
+     "a run that was cut off goes on where it stopped. Needs the program curl.",
+     {{"sha256", "HEX", "what its SHA-256 must be; needed for http://", false},
+      {"header-file", "FILE", "file with a header to send, \"Authorization: Bearer …\"", false},
+      {"name", "NAME", "what people see; by default ID", false},
+      {NULL, NULL, NULL, false}},
+     "weir model pull smol https://models.example.org/smol.gguf --sha256 b179…db53\n"
+     "weir model pull smol /media/usb/smol.gguf",
+     cli_model_pull,
+     false},
     {"model enable",
      "ID",
      "offer a model again that was disabled",

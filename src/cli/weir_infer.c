@@ -10,6 +10,7 @@
 #include "infer_gguf.h"
 #include "infer_llama.h"
 #include "infer_machine.h"
+#include "infer_sandbox.h"
 #include "infer_server.h"
 #include "log.h"
 #include "loop.h"
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +40,7 @@ struct settings {
     struct net_address listen;
     const char *listen_text, *name, *token_file;
     struct http_tls_server_options tls;
-    bool allow_plaintext;
+    bool allow_plaintext, no_sandbox;
     char token[TOKEN_BYTES_MAX];
     size_t token_len;
     int64_t drain_ms;
@@ -75,6 +77,7 @@ enum option_code {
     OPTION_PREFIX_MIB,
     OPTION_PREFIX_TENANT_MIB,
     OPTION_LOCK_MEMORY,
+    OPTION_SANDBOX,
     OPTION_DRAIN,
     OPTION_LOG,
     OPTION_REPORT_FD,
@@ -102,6 +105,7 @@ static const struct option options[] = {
     {"prefix-mib", required_argument, NULL, OPTION_PREFIX_MIB},
     {"prefix-tenant-mib", required_argument, NULL, OPTION_PREFIX_TENANT_MIB},
     {"lock-memory", no_argument, NULL, OPTION_LOCK_MEMORY},
+    {"sandbox", required_argument, NULL, OPTION_SANDBOX},
     {"drain", required_argument, NULL, OPTION_DRAIN},
     {"log", required_argument, NULL, OPTION_LOG},
     {"report-fd", required_argument, NULL, OPTION_REPORT_FD},
@@ -140,6 +144,8 @@ static const char help[] =
     "                       free\n"
     "  --prefix-tenant-mib=N one tenant's share of it, beyond which it gives way first; a quarter\n"
     "  --lock-memory        keep the weights from being swapped out\n"
+    "  --sandbox=on|off     give up files, connections and system calls that serving does not\n"
+    "                       take, as far as the kernel can; on\n"
     "  --drain=SECONDS      how long running answers may take after SIGTERM; 30\n"
     "  --log=LEVEL[,json]   debug, info, warn or error\n"
     "  --report-fd=N        descriptor to write to, in one sentence, why it cannot go on\n"
@@ -167,6 +173,10 @@ static int run(struct program *p);
 static void main_fiber(void *program);
 static void serve(struct program *p);
 static void engine_changed(void *program);
+static bool close_files(const struct settings *s, struct status *st);
+static bool close_calls(const struct settings *s, struct status *st);
+static bool closed(bool good, struct status *st);
+static const char *folder_of(const char *path, char *memory, size_t size);
 static void say_ready(struct program *p);
 
 int main(int argc, char **argv)
@@ -185,6 +195,8 @@ int main(int argc, char **argv)
     if (program.settings.tls.certificate_file != NULL &&
         !http_tls_server_open(&program.settings.tls, &program.tls, &st))
         return fail(EXIT_USAGE, &st);
+    if (!close_files(&program.settings, &st))
+        return fail(EXIT_BROKEN, &st);
     int code = run(&program);
     http_tls_close(program.tls);
     return code;
@@ -263,12 +275,16 @@ static void engine_changed(void *arg)
     struct status why = {0};
     switch (infer_engine_state(p->engine, NULL, &why)) {
     case INFER_ENGINE_READY:
-        if (infer_server_model_ready(p->server, &why)) {
-            say_ready(p);
-            return;
+        if (!infer_server_model_ready(p->server, &why)) {
+            p->exit_code = fail(EXIT_NEVER, &why);
+            break;
         }
-        p->exit_code = fail(EXIT_NEVER, &why);
-        break;
+        if (!close_calls(&p->settings, &why)) {
+            p->exit_code = fail(EXIT_BROKEN, &why);
+            break;
+        }
+        say_ready(p);
+        return;
     case INFER_ENGINE_FAILED:
         p->exit_code = fail(
             why.code == STATUS_INVALID || why.code == STATUS_NOT_FOUND ? EXIT_NEVER : EXIT_BROKEN,
@@ -279,6 +295,50 @@ static void engine_changed(void *arg)
         return;
     }
     fiber_cancel(p->main);
+}
+
+/* Before there are threads. What is read later: the model (all of its folder where it is in several
+ * files), and on SIGHUP the certificates, which are renewed by new files in their folders. */
+static bool close_files(const struct settings *s, struct status *st)
+{
+    char model[PATH_MAX], certificate[PATH_MAX], key[PATH_MAX], ca[PATH_MAX], listen[PATH_MAX];
+    bool split = strstr(s->llama.path, "-of-") != NULL;
+    struct infer_sandbox_paths paths = {
+        .read = {split ? folder_of(s->llama.path, model, sizeof model) : s->llama.path,
+                 folder_of(s->tls.certificate_file, certificate, sizeof certificate),
+                 folder_of(s->tls.key_file, key, sizeof key),
+                 folder_of(s->tls.client_ca_file, ca, sizeof ca)},
+        .socket_folder = s->listen.is_unix
+                             ? folder_of(s->listen_text + strlen("unix:"), listen, sizeof listen)
+                             : NULL,
+        .devices = s->llama.gpu_layers != 0,
+    };
+    return s->no_sandbox || closed(infer_sandbox_files(&paths, st), st);
+}
+
+/* Not with a graphics card: its driver's calls are its own. */
+static bool close_calls(const struct settings *s, struct status *st)
+{
+    return s->no_sandbox || s->llama.gpu_layers != 0 || closed(infer_sandbox_calls(st), st);
+}
+
+/* What the kernel cannot do is said, and is no reason not to serve. */
+static bool closed(bool good, struct status *st)
+{
+    if (!good && st->code == STATUS_UNAVAILABLE)
+        LOG_WARN("this process is less confined than it could be", LOG_CSTR("why", st->text));
+    return good || st->code == STATUS_UNAVAILABLE;
+}
+
+/* NULL gives NULL. */
+static const char *folder_of(const char *path, char *memory, size_t size)
+{
+    if (path == NULL)
+        return NULL;
+    const char *slash = strrchr(path, '/');
+    int len = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
+    snprintf(memory, size, "%.*s", len, slash == NULL ? "." : path);
+    return memory;
 }
 
 static void say_ready(struct program *p)
@@ -437,6 +497,11 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
     case OPTION_LOCK_MEMORY:
         s->llama.lock_memory = true;
         return true;
+    case OPTION_SANDBOX:
+        s->no_sandbox = strcmp(value, "off") == 0;
+        return s->no_sandbox || strcmp(value, "on") == 0
+                   ? true
+                   : status_fail(st, STATUS_INVALID, "--sandbox is on or off");
     case OPTION_DRAIN:
         if (!number("--drain", value, 0, 3600, &n, st))
             return false;
