@@ -185,9 +185,15 @@ static bool add_infer_args(struct cli *cli, const struct config_section *section
         {"infer_context", "context", "context", 16},
         {"infer_parallel", "parallel", "parallel", 1},
         {"infer_queue", "queue", "queue", 1},
+        {"infer_queue_tokens", NULL, "queue-tokens", 1},
+        {"infer_tenant_queue", NULL, "tenant-queue", 1},
+        {"infer_tenant_queue_tokens", NULL, "tenant-queue-tokens", 1},
         {"infer_threads", "threads", "threads", 1},
         {"infer_batch", "batch", "batch", 32},
+        {"infer_step_target", NULL, "step-target", 1},
         {"infer_prompt_budget", "prompt_budget", "prompt-budget", 1},
+        {"infer_lag", NULL, "lag", 1},
+        {"infer_preempt_memory", NULL, "preempt-memory", 1},
         {"infer_gpu_layers", "gpu_layers", "gpu-layers", -1},
         {"infer_prefix_mib", "prefix_mib", "prefix-mib", -1},
         {"infer_prefix_tenant_mib", "prefix_tenant_mib", "prefix-tenant-mib", 1},
@@ -197,6 +203,8 @@ static bool add_infer_args(struct cli *cli, const struct config_section *section
     size_t count = 0;
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         const char *name = section == NULL ? numbers[i].setting : numbers[i].field;
+        if (name == NULL) /* for all models alike */
+            continue;
         int64_t number =
             section == NULL ? config_int(config, name) : config_section_int(section, name);
         if (number != 0 && number < numbers[i].min)

@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 enum { EXIT_BROKEN = 1, EXIT_USAGE = 2, EXIT_NEVER = 3 };
-enum { TOKEN_BYTES_MAX = 512, DRAIN_MS_USUAL = 30000, PREFIX_MIB_MAX = 1 << 24 };
+enum { TOKEN_BYTES_MAX = 512, DRAIN_MS_USUAL = 30000 };
 enum { FILES_WANTED = 16384 + 256 }; /* connections of its server, and what it has besides */
 
 static int report_fd = -1; /* --report-fd */
@@ -69,8 +69,14 @@ enum option_code {
     OPTION_PARALLEL,
     OPTION_THREADS,
     OPTION_BATCH,
+    OPTION_STEP_TARGET,
     OPTION_PROMPT_BUDGET,
+    OPTION_LAG,
+    OPTION_PREEMPT_MEMORY,
     OPTION_QUEUE,
+    OPTION_QUEUE_TOKENS,
+    OPTION_TENANT_QUEUE,
+    OPTION_TENANT_QUEUE_TOKENS,
     OPTION_GPU_LAYERS,
     OPTION_CACHE_TYPE,
     OPTION_POLL,
@@ -97,8 +103,14 @@ static const struct option options[] = {
     {"parallel", required_argument, NULL, OPTION_PARALLEL},
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"batch", required_argument, NULL, OPTION_BATCH},
+    {"step-target", required_argument, NULL, OPTION_STEP_TARGET},
     {"prompt-budget", required_argument, NULL, OPTION_PROMPT_BUDGET},
+    {"lag", required_argument, NULL, OPTION_LAG},
+    {"preempt-memory", required_argument, NULL, OPTION_PREEMPT_MEMORY},
     {"queue", required_argument, NULL, OPTION_QUEUE},
+    {"queue-tokens", required_argument, NULL, OPTION_QUEUE_TOKENS},
+    {"tenant-queue", required_argument, NULL, OPTION_TENANT_QUEUE},
+    {"tenant-queue-tokens", required_argument, NULL, OPTION_TENANT_QUEUE_TOKENS},
     {"gpu-layers", required_argument, NULL, OPTION_GPU_LAYERS},
     {"cache-type", required_argument, NULL, OPTION_CACHE_TYPE},
     {"poll", required_argument, NULL, OPTION_POLL},
@@ -112,6 +124,19 @@ static const struct option options[] = {
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {0},
+};
+/* Of those that are numbers. */
+static const struct {
+    int64_t min, max;
+} ranges[] = {
+    [OPTION_CONTEXT] = {16, 1 << 24},    [OPTION_PARALLEL] = {1, 256},
+    [OPTION_THREADS] = {1, 512},         [OPTION_BATCH] = {32, 16384},
+    [OPTION_STEP_TARGET] = {1, 60000},   [OPTION_PROMPT_BUDGET] = {1, 16384},
+    [OPTION_LAG] = {1, 1 << 24},         [OPTION_PREEMPT_MEMORY] = {0, 1 << 24},
+    [OPTION_QUEUE] = {1, 100000},        [OPTION_QUEUE_TOKENS] = {1, INT64_C(1) << 40},
+    [OPTION_TENANT_QUEUE] = {1, 100000}, [OPTION_TENANT_QUEUE_TOKENS] = {1, INT64_C(1) << 40},
+    [OPTION_GPU_LAYERS] = {-1, 10000},   [OPTION_POLL] = {0, 100},
+    [OPTION_DRAIN] = {0, 3600},          [OPTION_REPORT_FD] = {3, 1024},
 };
 static const char help[] =
     "weir-infer serves one model in OpenAI's dialect.\n"
@@ -133,8 +158,19 @@ static const char help[] =
     "  --parallel=N         requests that are computed at once; 8, or what fits in memory\n"
     "  --threads=N          by default one for each physical core\n"
     "  --batch=N            tokens of one step at most; 512\n"
-    "  --prompt-budget=N    prompt tokens of a step while somebody's answer is being written; 96\n"
+    "  --step-target=MS     how long a step may take while answers are being written: the longest\n"
+    "                       usual gap between two tokens; 200\n"
+    "  --prompt-budget=N    prompt tokens of such a step; by default what its target leaves room "
+    "for\n"
+    "  --lag=N              tokens that a tenant may be behind another before that one gives way;\n"
+    "                       1024\n"
+    "  --preempt-memory=MIB memory for requests that had to give way, which are else computed\n"
+    "                       again; 256\n"
     "  --queue=N            requests that may wait; 256\n"
+    "  --queue-tokens=N     prompt tokens of those; 64 times the context\n"
+    "  --tenant-queue=N     requests of one tenant that may wait; three quarters of --queue\n"
+    "  --tenant-queue-tokens=N\n"
+    "                       prompt tokens of those; three quarters of --queue-tokens\n"
     "  --gpu-layers=N       layers on the graphics card, -1 for all\n"
     "  --cache-type=TYPE    f16 or q8_0\n"
     "  --poll=N             0 to 100: how long idle compute threads spin; 50\n"
@@ -162,8 +198,7 @@ static const char help[] =
 
 static bool read_settings(int argc, char **argv, struct settings *s, struct status *st);
 static bool set(struct settings *s, enum option_code code, const char *value, struct status *st);
-static bool number(const char *name, const char *value, int64_t min, int64_t max, int64_t *out,
-                   struct status *st);
+static bool number(enum option_code code, const char *value, int64_t *out, struct status *st);
 static bool set_log(const char *value, struct status *st);
 static bool check_openness(const struct settings *s, struct status *st);
 static bool read_token(struct settings *s, struct status *st);
@@ -411,6 +446,8 @@ static bool check_openness(const struct settings *s, struct status *st)
 static bool set(struct settings *s, enum option_code code, const char *value, struct status *st)
 {
     int64_t n = 0;
+    if (code < ARRAY_LEN(ranges) && ranges[code].max > 0 && !number(code, value, &n, st))
+        return false;
     switch (code) {
     case OPTION_MODEL:
         s->llama.path = value;
@@ -439,38 +476,42 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
         s->allow_plaintext = true;
         return true;
     case OPTION_CONTEXT:
-        if (!number("--context", value, 16, 1 << 24, &n, st))
-            return false;
         s->llama.context = (uint32_t)n;
         return true;
     case OPTION_PARALLEL:
-        if (!number("--parallel", value, 1, 256, &n, st))
-            return false;
         s->llama.parallel = (uint32_t)n;
         return true;
     case OPTION_THREADS:
-        if (!number("--threads", value, 1, 512, &n, st))
-            return false;
         s->llama.threads = (int)n;
         return true;
     case OPTION_BATCH:
-        if (!number("--batch", value, 32, 16384, &n, st))
-            return false;
         s->llama.batch = (uint32_t)n;
         return true;
+    case OPTION_STEP_TARGET:
+        s->engine.step_ms_target = n;
+        return true;
     case OPTION_PROMPT_BUDGET:
-        if (!number("--prompt-budget", value, 1, 16384, &n, st))
-            return false;
         s->engine.prompt_budget = (uint32_t)n;
         return true;
+    case OPTION_LAG:
+        s->engine.lag_tokens = (uint32_t)n;
+        return true;
+    case OPTION_PREEMPT_MEMORY:
+        s->engine.kept_bytes_max = n == 0 ? 1 : (size_t)n * MIB; /* 0 would be the usual */
+        return true;
     case OPTION_QUEUE:
-        if (!number("--queue", value, 1, 100000, &n, st))
-            return false;
         s->engine.queue_requests_max = (size_t)n;
         return true;
+    case OPTION_QUEUE_TOKENS:
+        s->engine.queue_tokens_max = (size_t)n;
+        return true;
+    case OPTION_TENANT_QUEUE:
+        s->engine.tenant_requests_max = (size_t)n;
+        return true;
+    case OPTION_TENANT_QUEUE_TOKENS:
+        s->engine.tenant_tokens_max = (size_t)n;
+        return true;
     case OPTION_GPU_LAYERS:
-        if (!number("--gpu-layers", value, -1, 10000, &n, st))
-            return false;
         s->llama.gpu_layers = (int)n;
         return true;
     case OPTION_CACHE_TYPE:
@@ -479,19 +520,13 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
                    ? true
                    : status_fail(st, STATUS_INVALID, "--cache-type is f16 or q8_0");
     case OPTION_POLL:
-        if (!number("--poll", value, 0, 100, &n, st))
-            return false;
         s->llama.poll = (int)n;
         return true;
     case OPTION_PREFIX_MIB:
-        if (!number("--prefix-mib", value, -1, PREFIX_MIB_MAX, &n, st))
-            return false;
         s->engine.prefix_off = n < 0;
         s->engine.prefix_bytes_max = n < 0 ? 0 : (uint64_t)n * MIB;
         return true;
     case OPTION_PREFIX_TENANT_MIB:
-        if (!number("--prefix-tenant-mib", value, 0, PREFIX_MIB_MAX, &n, st))
-            return false;
         s->engine.prefix_tenant_bytes_max = (uint64_t)n * MIB;
         return true;
     case OPTION_LOCK_MEMORY:
@@ -503,15 +538,11 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
                    ? true
                    : status_fail(st, STATUS_INVALID, "--sandbox is on or off");
     case OPTION_DRAIN:
-        if (!number("--drain", value, 0, 3600, &n, st))
-            return false;
         s->drain_ms = n * 1000;
         return true;
     case OPTION_LOG:
         return set_log(value, st);
     case OPTION_REPORT_FD:
-        if (!number("--report-fd", value, 3, 1024, &n, st))
-            return false;
         report_fd = (int)n;
         return true;
     case OPTION_HELP:
@@ -521,13 +552,16 @@ static bool set(struct settings *s, enum option_code code, const char *value, st
     return true;
 }
 
-static bool number(const char *name, const char *value, int64_t min, int64_t max, int64_t *out,
-                   struct status *st)
+static bool number(enum option_code code, const char *value, int64_t *out, struct status *st)
 {
+    int64_t min = ranges[code].min, max = ranges[code].max;
     if (text_to_i64(text_of(value), out) && *out >= min && *out <= max)
         return true;
-    return status_fail(st, STATUS_INVALID, "%s must be a number from %lld to %lld, not %s", name,
-                       (long long)min, (long long)max, value);
+    const struct option *option = options;
+    while (option->val != (int)code)
+        option++;
+    return status_fail(st, STATUS_INVALID, "--%s must be a number from %lld to %lld, not %s",
+                       option->name, (long long)min, (long long)max, value);
 }
 
 static bool set_log(const char *value, struct status *st)

@@ -15,6 +15,7 @@ static struct infer_sampler *sampler_for(const struct infer_engine *engine,
 static void ask_for(struct infer_request *request, enum infer_ending ending);
 static void inbox_push(struct infer_engine *engine, struct infer_request *request);
 static void engine_free(struct infer_engine *engine);
+static void open_quota(struct infer_engine *engine);
 static int64_t wait_estimate_ms(const struct infer_engine *engine);
 static struct text text_copy(struct text text);
 static uint64_t tenant_hash(struct text tenant);
@@ -29,15 +30,20 @@ bool infer_engine_open(struct loop *loop, struct infer_backend *backend,
     engine->options = *options;
     if (engine->options.queue_requests_max == 0)
         engine->options.queue_requests_max = 256;
-    if (engine->options.prompt_budget == 0)
-        engine->options.prompt_budget = 96;
+    if (engine->options.tenant_requests_max == 0)
+        engine->options.tenant_requests_max = (engine->options.queue_requests_max * 3 + 3) / 4;
+    if (engine->options.step_ms_target == 0)
+        engine->options.step_ms_target = 200;
+    if (engine->options.lag_tokens == 0)
+        engine->options.lag_tokens = 1024;
+    if (engine->options.kept_bytes_max == 0)
+        engine->options.kept_bytes_max = 256 * MIB;
     if (engine->options.stall_ms_max == 0)
         engine->options.stall_ms_max = 30000;
     uint32_t ring = options->ring_tokens == 0 ? 256 : options->ring_tokens;
     engine->options.ring_tokens = power_of_two(ring < 2 ? 2 : ring);
     engine->backend = backend;
     engine->loop = loop;
-    atomic_store(&engine->service_us, 1000000);
     pthread_mutex_init(&engine->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -71,6 +77,7 @@ void infer_engine_close(struct infer_engine *engine)
 static void engine_free(struct infer_engine *engine)
 {
     engine->backend->ops->free(engine->backend);
+    infer_quota_free(engine->quota);
     pthread_cond_destroy(&engine->cond);
     pthread_mutex_destroy(&engine->mutex);
     free(engine);
@@ -97,18 +104,20 @@ void infer_engine_stats(const struct infer_engine *engine, struct infer_stats *o
 {
 #define READ(name) atomic_load_explicit(&engine->stats.name, memory_order_relaxed)
     *out = (struct infer_stats){
-        .queued = atomic_load(&engine->queued),
-        .queued_tokens = atomic_load(&engine->queued_tokens),
+        .queued = engine->quota == NULL ? 0 : infer_quota_requests(engine->quota),
+        .queued_tokens = engine->quota == NULL ? 0 : infer_quota_tokens(engine->quota),
         .prefilling = READ(prompting),
         .decoding = READ(writing),
         .paused = READ(paused),
         .sequences_free = READ(sequences_free),
         .kv_tokens_held = READ(cache_held),
+        .kept_bytes = READ(kept_bytes),
         .requests = READ(requests),
         .refused = READ(refused),
         .cancelled = READ(cancelled),
         .stalled = READ(stalled),
         .failed = READ(failed),
+        .preempted = READ(preempted),
         .prompt_tokens = READ(prompt_tokens),
         .output_tokens = READ(output_tokens),
         .steps = READ(steps),
@@ -122,8 +131,8 @@ void infer_engine_stats(const struct infer_engine *engine, struct infer_stats *o
 #undef READ
 }
 
-bool infer_engine_admits(struct infer_engine *engine, size_t requests, size_t prompt_count,
-                         struct status *st)
+bool infer_engine_admits(struct infer_engine *engine, struct text tenant, size_t requests,
+                         size_t prompt_count, struct status *st)
 {
     enum infer_engine_state state = infer_engine_state(engine, NULL, NULL);
     if (state != INFER_ENGINE_READY) {
@@ -133,35 +142,62 @@ bool infer_engine_admits(struct infer_engine *engine, size_t requests, size_t pr
         st->retry_after_ms = loading ? 2000 : 5000;
         return false;
     }
-    size_t tokens_max = engine->options.queue_tokens_max;
-    if (tokens_max == 0)
-        tokens_max = (size_t)64 * engine->facts.context;
-    uint64_t queued = atomic_load(&engine->queued), tokens = atomic_load(&engine->queued_tokens);
-    if (queued + requests <= engine->options.queue_requests_max &&
-        (queued == 0 || tokens + prompt_count <= tokens_max))
+    if (engine->quota == NULL)
+        open_quota(engine);
+    enum infer_quota_answer answer =
+        infer_quota_ask(engine->quota, tenant_hash(tenant), requests, prompt_count);
+    if (answer == INFER_QUOTA_OK)
         return true;
     atomic_fetch_add(&engine->stats.refused, 1);
     int64_t wait_ms = wait_estimate_ms(engine);
-    status_fail(st, STATUS_RATE_LIMITED,
-                "the model is busy: %llu requests wait, about %lld seconds; try again later",
-                (unsigned long long)queued, (long long)((wait_ms + 999) / 1000));
+    unsigned long long waiting = infer_quota_requests(engine->quota);
+    long long wait_s = (wait_ms + 999) / 1000;
+    if (answer == INFER_QUOTA_TENANT_FULL)
+        status_fail(st, STATUS_RATE_LIMITED,
+                    "the model is busy: too many of your requests wait already, about %lld "
+                    "seconds; try again later",
+                    wait_s);
+    else
+        status_fail(st, STATUS_UNAVAILABLE,
+                    "the model is busy: %llu requests wait, about %lld seconds; try again later",
+                    waiting, wait_s);
     st->retry_after_ms = wait_ms;
     return false;
 }
 
-/* By what the last requests took: all that wait, over all that run at once. */
+/* Its defaults depend on the model, so it comes when the engine is ready. */
+static void open_quota(struct infer_engine *engine)
+{
+    const struct infer_engine_options *o = &engine->options;
+    uint64_t tokens_max = o->queue_tokens_max;
+    if (tokens_max == 0)
+        tokens_max = UINT64_C(64) * engine->facts.context;
+    engine->quota = infer_quota_new(&(struct infer_quota_limits){
+        .requests_max = o->queue_requests_max,
+        .tokens_max = tokens_max,
+        .tenant_requests_max = o->tenant_requests_max,
+        .tenant_tokens_max = o->tenant_tokens_max > 0 ? o->tenant_tokens_max : tokens_max / 4 * 3,
+    });
+}
+
+/* How long one who came now would wait: the prompts of those before it, and as many rounds of
+ * answers as it takes for all of them to have had a sequence. */
 static int64_t wait_estimate_ms(const struct infer_engine *engine)
 {
-    int64_t turns = (int64_t)atomic_load(&engine->queued) / engine->facts.parallel + 1;
-    int64_t ms = turns * (atomic_load(&engine->service_us) / 1000);
-    return ms < 1000 ? 1000 : ms > 600000 ? 600000 : ms;
+    double prompts_ms = (double)infer_quota_tokens(engine->quota) *
+                        (double)atomic_load(&engine->usual.prompt_ns) / 1e6;
+    uint64_t rounds = infer_quota_requests(engine->quota) / engine->facts.parallel + 1;
+    double answers_ms = (double)rounds * atomic_load(&engine->usual.output) *
+                        (double)atomic_load(&engine->usual.writing_us) / 1e3;
+    double ms = prompts_ms + answers_ms;
+    return ms < 1000 ? 1000 : ms > 600000 ? 600000 : (int64_t)ms;
 }
 
 bool infer_engine_submit(struct infer_engine *engine, const struct infer_job *job,
                          struct infer_request **out, struct status *st)
 {
     WEIR_ASSERT(loop_current() == engine->loop && job->prompt_count > 0);
-    if (!infer_engine_admits(engine, 1, job->prompt_count, st))
+    if (!infer_engine_admits(engine, job->tenant, 1, job->prompt_count, st))
         return false;
     uint32_t context = engine->facts.context;
     if (job->prompt_count >= context)
@@ -174,8 +210,7 @@ bool infer_engine_submit(struct infer_engine *engine, const struct infer_job *jo
     uint32_t room = context - job->prompt_count;
     uint32_t output_max = job->output_max == 0 || job->output_max > room ? room : job->output_max;
     struct infer_request *request = request_new(engine, job, output_max);
-    atomic_fetch_add(&engine->queued, 1);
-    atomic_fetch_add(&engine->queued_tokens, job->prompt_count);
+    request->share = infer_quota_take(engine->quota, request->task.tenant, job->prompt_count);
     atomic_fetch_add(&engine->stats.requests, 1);
     request->live_after = engine->live;
     if (engine->live != NULL)
@@ -202,11 +237,11 @@ static struct infer_request *request_new(struct infer_engine *engine, const stru
     request->ring.size = engine->options.ring_tokens;
     request->ring.at = allocate(request->ring.size, sizeof *request->ring.at);
     request->sampler = sampler_for(engine, job);
-    request->counted = true;
     request->task = (struct infer_task){
         .prompt_count = job->prompt_count,
         .output_max = output_max,
         .tenant = tenant_hash(job->tenant),
+        .weight = job->weight,
         .state = INFER_TASK_OUT,
         .sequence = -1,
     };

@@ -22,13 +22,20 @@ struct infer_request;
 struct loop;
 
 struct infer_engine_options {
-    size_t queue_requests_max; /* waiting for a sequence; 0: 256 */
-    size_t queue_tokens_max;   /* prompt tokens of those that wait; 0: 64 contexts */
-    uint32_t prompt_budget;    /* prompt tokens per step while somebody writes; 0: 96 */
-    uint32_t ring_tokens;      /* a reader may be this far behind before it is paused; 0: 256 */
-    int64_t stall_ms_max;      /* a request paused for longer is dropped; 0: 30,000 */
-    bool prefix_off;           /* computed prompts are not kept (infer_prefix.h) */
-    uint64_t prefix_bytes_max; /* memory for them; 0: 512 MiB, or an eighth of what is free */
+    size_t queue_requests_max;  /* waiting for a sequence; 0: 256 */
+    size_t queue_tokens_max;    /* prompt tokens of those that wait; 0: 64 contexts */
+    size_t tenant_requests_max; /* of one tenant; 0: three quarters of queue_requests_max */
+    size_t tenant_tokens_max;   /* of one tenant; 0: three quarters of queue_tokens_max */
+    int64_t step_ms_target;     /* of a step while somebody writes; 0: 200 */
+    uint32_t prompt_budget;     /* prompt tokens of such a step; 0: what the target leaves */
+    uint64_t cache_tokens;      /* of all sequences together; 0: what the backend has */
+    uint32_t lag_tokens;        /* infer_sched.h; 0: 1,024 */
+    size_t kept_bytes_max;      /* host memory for requests that had to go back into the queue, else
+                                   they are computed again; 0: 256 MiB */
+    uint32_t ring_tokens;       /* a reader may be this far behind before it is paused; 0: 256 */
+    int64_t stall_ms_max;       /* a request paused for longer is dropped; 0: 30,000 */
+    bool prefix_off;            /* computed prompts are not kept (infer_prefix.h) */
+    uint64_t prefix_bytes_max;  /* memory for them; 0: 512 MiB, or an eighth of what is free */
     uint64_t prefix_tenant_bytes_max; /* one tenant's share of it; 0: a quarter */
     /* On the loop's thread, when the state has changed (infer_engine_state). May be NULL. */
     void (*changed)(void *arg);
@@ -47,6 +54,7 @@ struct infer_model_facts {
     uint32_t context;             /* tokens of one request, prompt and answer together */
     uint32_t parallel;            /* sequences that run at once */
     uint32_t batch;               /* tokens of one step at most */
+    uint64_t cache_tokens;        /* of all sequences together; 0: parallel * context */
     uint32_t vocab;               /* number of tokens known */
     int32_t ends[INFER_ENDS_MAX]; /* tokens by which the model says that it is done */
     uint32_t ends_count;
@@ -62,6 +70,7 @@ struct infer_job {
     uint32_t output_max;   /* tokens; 0: what the context leaves */
     bool ignore_end;       /* the model may not say that it is done; for benchmarks */
     struct text tenant;    /* whose turn it is; "" for nobody's */
+    uint32_t weight;       /* of the tenant: infer_vtc.h; 0: the usual */
     struct infer_sampling sampling;
 };
 
@@ -83,7 +92,9 @@ struct infer_stats {
     size_t queued, queued_tokens, prefilling, decoding, paused;
     size_t sequences_free;
     uint64_t kv_tokens_held; /* reserved now; 0 when nothing runs */
+    uint64_t kept_bytes;     /* of requests that had to go back into the queue */
     uint64_t requests, refused, cancelled, stalled, failed;
+    uint64_t preempted; /* times that a request had to go back */
     uint64_t prompt_tokens, output_tokens, steps;
     uint64_t prefix_hits, prefix_tokens; /* requests, and their prompt tokens, not computed again */
     uint64_t prefix_bytes, prefix_entries, prefix_evicted;
@@ -107,15 +118,16 @@ const struct infer_model_facts *infer_engine_facts(const struct infer_engine *en
 void infer_engine_stats(const struct infer_engine *engine, struct infer_stats *out);
 
 /* Queues a request. Does not wait.
- * Fails: STATUS_RATE_LIMITED with retry_after_ms, before any work, when the queue is full;
- * STATUS_UNAVAILABLE while loading or when failed; STATUS_INVALID for a prompt that leaves no room
- * for one token of answer (the text names the numbers) or for a token that the model lacks. */
+ * Fails, before any work: STATUS_RATE_LIMITED when the tenant has as much waiting as it may,
+ * STATUS_UNAVAILABLE when all together have, or while loading, or when failed, with retry_after_ms:
+ * how long it would have waited by what is measured; STATUS_INVALID for a prompt that leaves no
+ * room for one token of answer (the text names the numbers) or for a token that the model lacks. */
 MUST_CHECK bool infer_engine_submit(struct infer_engine *engine, const struct infer_job *job,
                                     struct infer_request **out, struct status *st);
-/* Whether a request of `prompt_count` tokens would be queued now; so that a full house is known
- * before a prompt is made. Fails as infer_engine_submit does. */
-MUST_CHECK bool infer_engine_admits(struct infer_engine *engine, size_t requests,
-                                    size_t prompt_count, struct status *st);
+/* Whether so many requests of a tenant, of `prompt_count` tokens in all, would be queued now; so
+ * that a full house is known before a prompt is made. Fails as infer_engine_submit does. */
+MUST_CHECK bool infer_engine_admits(struct infer_engine *engine, struct text tenant,
+                                    size_t requests, size_t prompt_count, struct status *st);
 
 struct infer_event {
     enum infer_ending ending; /* NONE: `token` is the next one of the answer */

@@ -1,11 +1,14 @@
-/* infer_engine_internal: what the two halves of the engine share: infer_engine.c runs on the loop's
- * thread, infer_engine_run.c on the engine's. Each field says whose it is. */
+/* infer_engine_internal: what the parts of the engine share: infer_engine.c runs on the loop's
+ * thread; infer_engine_run.c, infer_engine_room.c (who is let in, who has to go back) and
+ * infer_engine_calibrate.c on the engine's. Each field says whose it is. */
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
 #include "base.h"
 #include "infer_backend.h"
 #include "infer_engine.h"
+#include "infer_pace.h"
+#include "infer_quota.h"
 #include "infer_ring.h"
 #include "infer_sched.h"
 
@@ -38,9 +41,11 @@ struct infer_request {
     } prefix;
     struct infer_sampler *sampler;
     struct infer_request *before, *after; /* in infer_engine.all */
-    int32_t newest;                       /* the token sampled last */
-    bool counted;                         /* in engine->queued */
+    struct infer_quota_share *share;      /* while it waits for the first time */
     int64_t paused_us;                    /* since when; 0: not paused */
+    uint8_t *kept;                        /* its cache, while it waits again; NULL: not kept */
+    size_t kept_bytes;
+    uint32_t kept_tokens; /* that are in `kept` */
     int64_t started_us, first_us, ended_us;
     uint32_t outputs;
 
@@ -64,15 +69,18 @@ struct infer_engine {
     _Atomic bool posted;            /* a delivery is on its way to the loop */
     struct infer_model_facts facts; /* written before state becomes READY */
     struct status why;              /* written before state becomes FAILED */
-    _Atomic uint64_t queued, queued_tokens;
-    _Atomic int64_t service_us; /* moving average: how long a request runs */
     struct {
-        _Atomic uint64_t requests, refused, cancelled, stalled, failed;
+        _Atomic uint64_t requests, refused, cancelled, stalled, failed, preempted;
         _Atomic uint64_t prompt_tokens, output_tokens, steps;
-        _Atomic uint64_t prompting, writing, paused, sequences_free, cache_held;
+        _Atomic uint64_t prompting, writing, paused, sequences_free, cache_held, kept_bytes;
         _Atomic uint64_t prefix_hits, prefix_tokens, prefix_bytes, prefix_entries, prefix_evicted;
         _Atomic int64_t step_us;
     } stats;
+    struct {                        /* by what is measured, for those who are told to come again */
+        _Atomic int64_t prompt_ns;  /* per token of a prompt */
+        _Atomic int64_t writing_us; /* a step in which all write */
+        _Atomic uint32_t output;    /* tokens that an answer usually has */
+    } usual;
     pthread_mutex_t mutex; /* for the engine's sleep when it has nothing to do */
     pthread_cond_t cond;
     bool work; /* under mutex */
@@ -80,17 +88,28 @@ struct infer_engine {
     /* The engine thread's. */
     struct infer_sched *sched;
     struct infer_engine_prefix *prefix;
+    struct infer_pace pace;
+    size_t kept_bytes;                  /* of all requests */
     struct infer_request *first, *last; /* all requests that have not ended, in order of arrival */
     struct infer_batch batch;
     bool dirty; /* something was put into a ring since the last delivery */
 
     /* The loop thread's. */
+    struct infer_quota *quota;  /* NULL until the first request */
     struct infer_request *live; /* all handles */
     int state_told;
     bool free_when_delivered;
 };
 
 void *infer_engine_thread(void *engine);
+/* The engine thread's, in infer_engine_calibrate.c: measures what steps take, for at most some two
+ * seconds, or one step of each kind. Fails: STATUS_INVALID, the backend cannot decode. */
+MUST_CHECK bool infer_engine_calibrate(struct infer_engine *engine, struct status *st);
+/* In infer_engine_room.c, before each step: who has to goes back into the queue, its cache kept
+ * where there is memory for it, and who can is let in. */
+void infer_engine_make_room(struct infer_engine *engine);
+void infer_engine_admit(struct infer_engine *engine);
+void infer_engine_unkeep(struct infer_engine *engine, struct infer_request *request);
 void infer_engine_wake(struct infer_engine *engine); /* any thread */
 void infer_engine_deliver(void *engine);             /* on the loop's thread */
 void infer_request_drop_holder(struct infer_request *request);

@@ -79,7 +79,7 @@ void infer_engine_prefix_hold(struct infer_engine *e, int64_t now)
     if (infer_sched_counts(e->sched).sequences_free == 0)
         return;
     for (struct infer_request *r = e->first; r != NULL; r = r->after) {
-        if (r->task.state != INFER_TASK_WAITING)
+        if (r->task.state != INFER_TASK_WAITING || r->kept != NULL)
             continue;
         uint32_t common = 0;
         struct infer_request *leader = leader_of(e, r, &common);
@@ -172,7 +172,8 @@ static void enter(struct infer_engine *e, struct infer_request *r)
         find(e, r, count, &found);
     if (found.entry != NULL && found.tokens >= RESTORE_MIN && restore(e, r, &found))
         cached = found.tokens;
-    r->prefix.cached = cached;
+    if (r->task.preemptions == 0) /* what is found when it comes back was its own */
+        r->prefix.cached = cached;
     if (cached > 0) {
         infer_sched_restored(e->sched, &r->task, cached);
         atomic_fetch_add_explicit(&e->stats.prefix_hits, 1, memory_order_relaxed);

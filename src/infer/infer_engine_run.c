@@ -25,6 +25,7 @@ static void publish(struct infer_engine *e);
 static void deliver(struct infer_engine *e);
 static void sleep_until_work(struct infer_engine *e);
 static bool is_end(const struct infer_engine *e, int32_t token);
+static void give_share(struct infer_request *r);
 static void *allocate(size_t count, size_t size);
 static void batch_new(struct infer_batch *batch, uint32_t rows);
 static void batch_free(struct infer_batch *batch);
@@ -37,7 +38,6 @@ void *infer_engine_thread(void *arg)
         take_inbox(e);
         if (alive) {
             look_after(e, clock_mono_us());
-            close_gaps(e);
             if (step(e))
                 continue;
             alive = atomic_load(&e->state) == INFER_ENGINE_READY;
@@ -62,14 +62,24 @@ static bool load(struct infer_engine *e)
         return false;
     }
     WEIR_ASSERT(e->facts.parallel > 0 && e->facts.batch >= e->facts.parallel);
+    uint64_t all = (uint64_t)e->facts.parallel * e->facts.context;
+    uint64_t cache = e->facts.cache_tokens > 0 ? e->facts.cache_tokens : all;
+    if (e->options.cache_tokens > 0 && e->options.cache_tokens < cache)
+        cache = e->options.cache_tokens;
     e->sched = infer_sched_new(&(struct infer_sched_options){
         .sequences = e->facts.parallel,
         .context = e->facts.context,
-        .cache_tokens = (uint64_t)e->facts.parallel * e->facts.context,
+        .cache_tokens = cache > e->facts.context ? cache : e->facts.context,
         .batch = e->facts.batch,
-        .prompt_budget = e->options.prompt_budget,
+        .lag_tokens = e->options.lag_tokens,
     });
+    infer_pace_open(&e->pace, e->facts.batch, e->facts.parallel, e->options.step_ms_target * 1000,
+                    e->options.prompt_budget);
     batch_new(&e->batch, e->facts.batch);
+    if (!infer_engine_calibrate(e, &e->why)) {
+        set_state(e, INFER_ENGINE_FAILED);
+        return false;
+    }
     infer_engine_prefix_open(e);
     publish(e);
     set_state(e, INFER_ENGINE_READY);
@@ -147,7 +157,8 @@ static void close_gaps(struct infer_engine *e)
 {
     struct infer_move move;
     while (infer_sched_move(e->sched, &move)) {
-        if (!e->backend->ops->move(e->backend, move.task->sequence, move.to))
+        if (move.task->computed > 0 &&
+            !e->backend->ops->move(e->backend, move.task->sequence, move.to))
             return;
         infer_sched_moved(e->sched, &move);
     }
@@ -158,9 +169,12 @@ static bool step(struct infer_engine *e)
 {
     struct infer_plan plan;
     infer_engine_prefix_hold(e, clock_mono_us());
-    infer_sched_admit(e->sched);
+    infer_engine_make_room(e);
+    infer_engine_admit(e);
     infer_engine_prefix_restore(e);
-    infer_sched_plan(e->sched, &plan);
+    close_gaps(e);
+    struct infer_demand demand = infer_sched_demand(e->sched);
+    infer_sched_plan(e->sched, infer_pace_budget(&e->pace, &demand), &plan);
     if (plan.rows == 0) {
         publish(e);
         return false;
@@ -175,6 +189,7 @@ static bool step(struct infer_engine *e)
     infer_sched_advance(e->sched, &plan);
     int64_t now = clock_mono_us();
     int64_t average = atomic_load(&e->stats.step_us), took = now - began;
+    infer_pace_measured(&e->pace, demand.writers, plan.rows - demand.writers, took);
     infer_engine_prefix_computed(e, &plan, took);
     atomic_store(&e->stats.step_us, average == 0 ? took : average + (took - average) / 8);
     atomic_fetch_add_explicit(&e->stats.steps, 1, memory_order_relaxed);
@@ -191,15 +206,13 @@ static void fill_batch(struct infer_engine *e, const struct infer_plan *plan, in
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct infer_chunk *chunk = &plan->chunks[i];
         struct infer_request *r = infer_request_of(chunk->task);
-        if (r->counted) {
-            r->counted = false;
+        if (r->share != NULL) {
+            give_share(r);
             r->started_us = now;
-            atomic_fetch_sub(&e->queued, 1);
-            atomic_fetch_sub(&e->queued_tokens, r->prompt_count);
         }
         bool prompt = chunk->task->state == INFER_TASK_PROMPT;
         for (uint32_t k = 0; k < chunk->count; k++, row++) {
-            batch->token[row] = prompt ? r->prompt[chunk->from + k] : r->newest;
+            batch->token[row] = r->prompt[chunk->from + k];
             batch->position[row] = (int32_t)(chunk->from + k);
             batch->sequence[row] = chunk->task->sequence;
             batch->wants[row] = chunk->wants_output && k + 1 == chunk->count;
@@ -237,7 +250,6 @@ static void sample_one(struct infer_engine *e, struct infer_request *r, uint32_t
         end(e, r, INFER_ENDING_STOP, now);
         return;
     }
-    r->newest = token;
     infer_ring_put(&r->ring, token);
     e->dirty = true;
     if (!more)
@@ -262,11 +274,9 @@ static void decode_failed(struct infer_engine *e, enum infer_decode result)
 static void end(struct infer_engine *e, struct infer_request *r, enum infer_ending ending,
                 int64_t now)
 {
-    if (r->counted) {
-        r->counted = false;
-        atomic_fetch_sub(&e->queued, 1);
-        atomic_fetch_sub(&e->queued_tokens, r->prompt_count);
-    }
+    if (r->share != NULL)
+        give_share(r);
+    infer_engine_unkeep(e, r);
     if (e->sched != NULL && r->task.state != INFER_TASK_OUT) {
         if (ending != INFER_ENDING_FAILED && !atomic_load(&e->closing))
             infer_engine_prefix_end(e, r);
@@ -283,10 +293,6 @@ static void end(struct infer_engine *e, struct infer_request *r, enum infer_endi
     else
         e->last = r->before;
     r->ended_us = now;
-    if (r->started_us != 0 && ending != INFER_ENDING_CANCELLED) {
-        int64_t average = atomic_load(&e->service_us);
-        atomic_store(&e->service_us, average + (now - r->started_us - average) / 8);
-    }
     if (ending == INFER_ENDING_CANCELLED)
         atomic_fetch_add(&e->stats.cancelled, 1);
     if (ending == INFER_ENDING_STALLED)
@@ -315,6 +321,14 @@ static void publish(struct infer_engine *e)
     atomic_store_explicit(&e->stats.paused, counts.paused, memory_order_relaxed);
     atomic_store_explicit(&e->stats.sequences_free, counts.sequences_free, memory_order_relaxed);
     atomic_store_explicit(&e->stats.cache_held, counts.cache_held, memory_order_relaxed);
+    atomic_store_explicit(&e->stats.preempted, counts.preempted, memory_order_relaxed);
+    atomic_store_explicit(&e->stats.kept_bytes, e->kept_bytes, memory_order_relaxed);
+    atomic_store_explicit(&e->usual.output, counts.output_usual, memory_order_relaxed);
+    atomic_store_explicit(&e->usual.prompt_ns, (int64_t)(e->pace.prompt_us * 1000),
+                          memory_order_relaxed);
+    atomic_store_explicit(&e->usual.writing_us,
+                          (int64_t)infer_pace_estimate_us(&e->pace, e->facts.parallel, 0),
+                          memory_order_relaxed);
 }
 
 /* One post per step, however many requests got something. */
@@ -352,6 +366,11 @@ static bool is_end(const struct infer_engine *e, int32_t token)
         if (e->facts.ends[i] == token)
             return true;
     return false;
+}
+
+static void give_share(struct infer_request *r)
+{
+    infer_quota_give(TAKE(r->share), r->prompt_count);
 }
 
 static void *allocate(size_t count, size_t size)

@@ -429,7 +429,7 @@ static void broken_backend(void)
     while (infer_engine_state(engine, NULL, &why) != INFER_ENGINE_FAILED)
         assert_true(loop_sleep(clock_deadline_ms(1), &st));
     assert_true(why.text[0] != 0);
-    assert_false(infer_engine_admits(engine, 1, 1, &st));
+    assert_false(infer_engine_admits(engine, TEXT(""), 1, 1, &st));
     assert_int_equal(st.code, STATUS_UNAVAILABLE);
 }
 

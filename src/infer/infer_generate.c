@@ -69,7 +69,8 @@ void infer_generate_prompts(struct infer_generate *g, size_t count)
 static bool run(struct infer_generate *g, struct status *st)
 {
     struct text body;
-    if (!infer_engine_admits(g->server->options.engine, 1, 0, st))
+    if (!infer_server_tenant(g->req, &g->job, st) ||
+        !infer_engine_admits(g->server->options.engine, g->job.tenant, 1, 0, st))
         return false;
     if (g->server->chat == NULL || g->server->draining)
         return status_fail(st, STATUS_UNAVAILABLE, "the model is not ready");
@@ -101,21 +102,18 @@ static void prepare_now(void *arg)
 static bool submit(struct infer_generate *g, struct status *st)
 {
     struct infer_server *server = g->server;
-    struct infer_job job = {
-        .output_max = g->call.output_max,
-        .ignore_end = g->call.ignore_end,
-        .sampling = g->call.sampling,
-    };
+    struct infer_job job = g->job;
     size_t tokens = 0, count = g->prompts_count * g->call.n;
-    /* Only who knows the token, or may open our socket, is believed. */
-    if (server->options.token.len > 0 || server->options.listen.is_unix)
-        job.tenant = http_request_header(g->req, TEXT("x-weir-tenant"));
+    job.output_max = g->call.output_max;
+    job.ignore_end = g->call.ignore_end;
+    job.sampling = g->call.sampling;
     WEIR_ASSERT(count > 0 && count <= INFER_GENERATE_CHOICES_MAX);
     for (size_t i = 0; i < g->prompts_count; i++)
         tokens += (size_t)g->call.n * g->prompts[i].count;
     g->choices = ARENA_ARRAY(g->req->arena, count, struct infer_choice);
     g->choices_count = count;
-    if (!g->call.nothing && !infer_engine_admits(server->options.engine, count, tokens, st))
+    if (!g->call.nothing &&
+        !infer_engine_admits(server->options.engine, job.tenant, count, tokens, st))
         return false;
     for (size_t i = 0; i < count; i++) {
         struct infer_choice *choice = &g->choices[i];

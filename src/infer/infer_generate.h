@@ -46,6 +46,7 @@ struct infer_generate {
     struct http_reply *reply;
     const struct infer_form *form;
     struct infer_call call;
+    struct infer_job job; /* who asks; submit makes the rest of it */
     struct infer_tokens *prompts;
     size_t prompts_count;
     void *own; /* the form's, in the request's arena */

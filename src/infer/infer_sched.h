@@ -2,24 +2,33 @@
  * so that the engine thread and a test drive it in the same way.
  *
  * A task waits (no sequence), then its prompt is computed in chunks, then it writes, one row per
- * step, each row being the token sampled last. One step is
+ * step, each row being the token sampled last. What it knows are prompt_count + output tokens, of
+ * which `computed` are in the cache. One step is
+ *     infer_sched_make_room until NULL  who has to go back into the queue
+ *     infer_sched_admit until NULL      who is let in
  *     infer_sched_move until false      sequence numbers dense (see there)
- *     infer_sched_admit                 who is let in
- *     infer_sched_restored              for each of them whose beginning is known already
- *     infer_sched_plan                  chunks
+ *     infer_sched_plan                  the chunks
  *     the backend decodes the plan
  *     infer_sched_advance               what the plan held is computed
  *     infer_sched_output                for each token sampled
- * Rules: every writing task that is not paused has its row in every step. While somebody writes,
- * prompts share prompt_budget tokens, else all of `batch`; at least two prompts advance when two
- * wait, and the turn goes round. Every prompt under way gets at least one token of the budget, as
- * long as it lasts, since a gap in the sequence numbers splits the batch and reads the weights
- * twice. Who is let in next is infer_turn's word.
- * The cache is counted in tokens: prompt and longest answer are reserved when a task is let in and
- * given back when it leaves, so a decode never finds it full. */
+ * Rules: every writing task that is not paused has its row in every step. What the caller allows
+ * for prompts goes to tenants by their counters (infer_vtc.h), within a tenant to the shortest
+ * first, and two advance when two wait. Every prompt under way gets at least one token, as long as
+ * they last, since a gap in the sequence numbers splits the batch and reads the weights twice. Who
+ * is let in next is infer_vtc's word.
+ *
+ * The cache is counted in tokens. A task that is let in holds its prompt and as much of an answer
+ * as answers usually have, and more in blocks of INFER_SCHED_BLOCK before it writes beyond that, so
+ * a decode never finds the cache full. When there is nothing left to hold, when a tenant has waited
+ * for long enough behind another one, or when those who run are all paused, a running task goes
+ * back into the queue: the newest of the tenant that is furthest ahead, and never its only one
+ * while another has two. It has lost nothing: what it knows is computed again, or the caller has
+ * kept it (infer_sched_restored). */
 #pragma once
 #include "base.h"
-#include "infer_turn.h"
+#include "infer_vtc.h"
+
+enum { INFER_SCHED_BLOCK = 64 };
 
 enum infer_task_state {
     INFER_TASK_WAITING,
@@ -34,25 +43,32 @@ struct infer_task {
     uint32_t prompt_count; /* at least 1 */
     uint32_t output_max;   /* at least 1; prompt_count + output_max <= context */
     uint64_t tenant;
+    uint32_t weight; /* of the tenant, at most INFER_VTC_WEIGHT_MAX; 0: INFER_VTC_WEIGHT_USUAL */
 
     /* The scheduler's; others read. */
     enum infer_task_state state;
-    int32_t sequence;  /* -1: none */
-    uint32_t computed; /* tokens in the cache: of the prompt, then of the answer */
-    uint32_t output;   /* tokens sampled */
-    uint32_t reserved; /* cache tokens held */
-    bool paused;       /* set by the caller at will: no row while it is true */
-    bool held;         /* so too: not let in while it is true; those behind it go first */
-    uint32_t cut;      /* so too: a position that no chunk of the prompt crosses; 0: none */
-    struct infer_turn_place turn;
+    int32_t sequence;     /* -1: none */
+    uint32_t computed;    /* tokens in the cache: of the prompt, then of the answer */
+    uint32_t output;      /* tokens sampled */
+    uint32_t reserved;    /* cache tokens held */
+    uint32_t charged;     /* prompt tokens for which its tenant has paid, or need not */
+    uint32_t preemptions; /* how often it had to go back */
+    uint64_t admitted;    /* the newest has the greatest */
+    bool paused;          /* set by the caller at will: no row while it is true */
+    bool held;            /* so too: not let in while it is true; those behind it go first */
+    uint32_t cut;         /* so too: a position that no chunk of the prompt crosses; 0: none */
+    struct infer_vtc_place vtc;
 };
 
 struct infer_sched_options {
-    uint32_t sequences;     /* at once; their numbers are 0 to sequences - 1 */
-    uint32_t context;       /* tokens of one sequence */
-    uint64_t cache_tokens;  /* of all sequences together */
-    uint32_t batch;         /* rows of one step; at least `sequences` */
-    uint32_t prompt_budget; /* prompt rows of a step while somebody writes; at least 1 */
+    uint32_t sequences;    /* at once; their numbers are 0 to sequences - 1 */
+    uint32_t context;      /* tokens of one sequence */
+    uint64_t cache_tokens; /* of all sequences together; at least `context` */
+    uint32_t batch;        /* rows of one step; at least `sequences` */
+    /* A tenant that waits and is so far behind a running one, in tokens of the usual weight, gets a
+     * sequence of it; one that has nothing running gets it at once from one that has two or more.
+     */
+    uint32_t lag_tokens; /* 0: never */
 };
 
 struct infer_chunk {
@@ -76,20 +92,34 @@ void infer_sched_add(struct infer_sched *sched, struct infer_task *task);
  * the sequence to be cleared in the backend, or -1. */
 int32_t infer_sched_drop(struct infer_sched *sched, struct infer_task *task);
 
-/* Gives sequences to those whose turn it is: their state is then PROMPT. */
-void infer_sched_admit(struct infer_sched *sched);
-/* The first `tokens` tokens of the prompt, and not all of it, are in the cache already. Before the
- * task had its first row. */
-void infer_sched_restored(struct infer_sched *sched, struct infer_task *task, uint32_t tokens);
-/* Fills the next step, and admits first; the chunks are valid until the next plan. rows 0: nothing
- * to do. */
-void infer_sched_plan(struct infer_sched *sched, struct infer_plan *plan);
+/* The next task that has to make room, or NULL. The caller keeps its cache where it can, then calls
+ * infer_sched_preempt. */
+struct infer_task *infer_sched_make_room(struct infer_sched *sched);
+/* The task waits again, before all others of its tenant. Returns the sequence to be cleared. */
+int32_t infer_sched_preempt(struct infer_sched *sched, struct infer_task *task);
+/* Lets in the next one for whom there is room, or NULL: it has a sequence now, with nothing in it.
+ * The caller may put cache of it there, and says so by infer_sched_restored. */
+struct infer_task *infer_sched_admit(struct infer_sched *sched);
+/* The first `count` tokens that the task knows, and not all of them, are in its sequence already.
+ * Before it had its first row. */
+void infer_sched_restored(struct infer_sched *sched, struct infer_task *task, uint32_t count);
+
+/* What stands to be computed, of those who run and are not paused. */
+struct infer_demand {
+    uint32_t writers, prompts;
+    uint64_t prompt_tokens; /* that the prompts still lack */
+};
+struct infer_demand infer_sched_demand(const struct infer_sched *sched);
+/* Fills the next step, with at most `prompt_budget` rows of prompts (at least 1); the chunks are
+ * valid until the next plan. rows 0: nothing to do. */
+void infer_sched_plan(struct infer_sched *sched, uint32_t prompt_budget, struct infer_plan *plan);
 void infer_sched_advance(struct infer_sched *sched, const struct infer_plan *plan);
 /* A token of `task` was sampled. False when it was the last that the task may have. */
 bool infer_sched_output(struct infer_sched *sched, struct infer_task *task);
 
-/* Whether a running task should move to a lower sequence number: there is a gap below it that no
- * waiting task would fill. The caller moves the cache and then says so, or does nothing. */
+/* Whether a running task should move to a lower sequence number: there is a gap below it that
+ * nobody who could be let in has filled. The caller moves the cache and then says so, or does
+ * nothing. */
 struct infer_move {
     struct infer_task *task;
     int32_t to;
@@ -100,5 +130,7 @@ void infer_sched_moved(struct infer_sched *sched, const struct infer_move *move)
 struct infer_sched_counts {
     uint32_t waiting, prompting, writing, paused, sequences_free;
     uint64_t cache_held;
+    uint32_t output_usual; /* tokens that an answer usually has */
+    uint64_t preempted;    /* how often, so far */
 };
 struct infer_sched_counts infer_sched_counts(const struct infer_sched *sched);

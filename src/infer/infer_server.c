@@ -5,6 +5,7 @@
 #include "fiber.h"
 #include "http_router.h"
 #include "infer_call.h"
+#include "infer_vtc.h"
 #include "log.h"
 #include <stdlib.h>
 
@@ -143,6 +144,26 @@ static bool is_front(const struct infer_server *server, const struct http_reques
         return true;
     return text_starts(given, bearer) &&
            text_equal_secret(text_skip(given, bearer.len), server->options.token);
+}
+
+bool infer_server_tenant(const struct http_request *req, struct infer_job *job, struct status *st)
+{
+    const struct infer_server *server = infer_server_of(req);
+    job->tenant = TEXT("");
+    job->weight = 0;
+    if (server->options.token.len == 0 && !server->options.listen.is_unix)
+        return true;
+    int64_t weight;
+    struct text given = http_request_header(req, TEXT("x-weir-weight"));
+    job->tenant = http_request_header(req, TEXT("x-weir-tenant"));
+    if (given.len == 0)
+        return true;
+    if (!text_to_i64(given, &weight) || weight < 1 || weight > INFER_VTC_WEIGHT_MAX)
+        return status_fail_field(st, STATUS_INVALID, "x-weir-weight",
+                                 "x-weir-weight must be a number from 1 to %d",
+                                 INFER_VTC_WEIGHT_MAX);
+    job->weight = (uint32_t)weight;
+    return true;
 }
 
 int infer_server_http_status(const struct status *st)

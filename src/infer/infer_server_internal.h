@@ -34,6 +34,11 @@ struct infer_server *infer_server_of(const struct http_request *req);
 /* Whether `name` is this server's model. Fails: STATUS_NOT_FOUND with the field. */
 MUST_CHECK bool infer_server_is_model(const struct infer_server *server, struct text name,
                                       struct status *st);
+/* Who asks, into `job`: by the headers x-weir-tenant and x-weir-weight, in which only those are
+ * believed who know the token or may open our socket.
+ * Fails: STATUS_INVALID for a weight that is none. */
+MUST_CHECK bool infer_server_tenant(const struct http_request *req, struct infer_job *job,
+                                    struct status *st);
 /* {"error":{…}}, into `buf`. */
 struct text_buf;
 void infer_server_error_body(struct text_buf *buf, int http_status, const struct status *st);

@@ -31,7 +31,7 @@ struct relay_local_args {
     const struct text *args;
     size_t count;
 };
-enum { RELAY_LOCAL_ARGS_MAX = 32 }; /* of one model, with those of every model */
+enum { RELAY_LOCAL_ARGS_MAX = 64 }; /* of one model, with those of every model */
 
 struct relay_local_options {
     struct relay_registry *registry;

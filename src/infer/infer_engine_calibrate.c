@@ -1,0 +1,86 @@
+#include "infer_engine_internal.h"
+#include "clock.h"
+
+enum {
+    CALIBRATE_US_MAX = 2000000,
+    PROMPT_TOKENS_FIRST = 64,
+    PROMPT_US_SHORT = 100000, /* a chunk that takes less is followed by a longer one */
+};
+
+static bool time_decode(struct infer_engine *e, uint32_t rows, struct status *st);
+static bool time_prompt(struct infer_engine *e, uint32_t tokens, int64_t *took_us,
+                        struct status *st);
+static bool time_batch(struct infer_engine *e, int64_t *took_us, struct status *st);
+static void add_row(struct infer_engine *e, uint32_t position, uint32_t sequence, bool wants);
+
+bool infer_engine_calibrate(struct infer_engine *e, struct status *st)
+{
+    int64_t end = clock_mono_us() + CALIBRATE_US_MAX, took;
+    uint32_t tokens_max = e->facts.batch < e->facts.context ? e->facts.batch : e->facts.context - 1;
+    uint32_t tokens = tokens_max < PROMPT_TOKENS_FIRST ? tokens_max : PROMPT_TOKENS_FIRST;
+    if (!time_decode(e, 1, st) || !time_prompt(e, tokens, &took, st))
+        return false;
+    while (took < PROMPT_US_SHORT && tokens < tokens_max && clock_mono_us() < end) {
+        tokens = tokens * 4 < tokens_max ? tokens * 4 : tokens_max;
+        if (!time_prompt(e, tokens, &took, st))
+            return false;
+    }
+    uint32_t rows = 1;
+    while (rows < e->facts.parallel && clock_mono_us() < end) {
+        rows = rows * 2 < e->facts.parallel ? rows * 2 : e->facts.parallel;
+        if (!time_decode(e, rows, st))
+            return false;
+    }
+    return true;
+}
+
+/* The better of two, since the first may have buffers to make. */
+static bool time_decode(struct infer_engine *e, uint32_t rows, struct status *st)
+{
+    int64_t best = INT64_MAX, took;
+    for (uint32_t at = 0; at < 2; at++) {
+        e->batch.rows = 0;
+        for (uint32_t i = 0; i < rows; i++)
+            add_row(e, at, i, true);
+        if (!time_batch(e, &took, st))
+            return false;
+        best = took < best ? took : best;
+    }
+    for (uint32_t i = 0; i < rows; i++)
+        e->backend->ops->clear(e->backend, (int32_t)i);
+    infer_pace_calibrate_decode(&e->pace, rows, best);
+    return true;
+}
+
+static bool time_prompt(struct infer_engine *e, uint32_t tokens, int64_t *took_us,
+                        struct status *st)
+{
+    e->batch.rows = 0;
+    for (uint32_t i = 0; i < tokens; i++)
+        add_row(e, i, 0, i + 1 == tokens);
+    if (!time_batch(e, took_us, st))
+        return false;
+    e->backend->ops->clear(e->backend, 0);
+    infer_pace_calibrate_prompt(&e->pace, tokens, *took_us);
+    return true;
+}
+
+static bool time_batch(struct infer_engine *e, int64_t *took_us, struct status *st)
+{
+    int64_t began = clock_mono_us();
+    enum infer_decode result = e->backend->ops->decode(e->backend, &e->batch);
+    *took_us = clock_mono_us() - began;
+    if (result == INFER_DECODE_OK)
+        return true;
+    return status_fail(st, STATUS_INVALID, "the model cannot compute a step of %u tokens (%d)",
+                       e->batch.rows, (int)result);
+}
+
+static void add_row(struct infer_engine *e, uint32_t position, uint32_t sequence, bool wants)
+{
+    uint32_t row = e->batch.rows++;
+    e->batch.token[row] = (int32_t)(row % e->facts.vocab);
+    e->batch.position[row] = (int32_t)position;
+    e->batch.sequence[row] = (int32_t)sequence;
+    e->batch.wants[row] = wants;
+}

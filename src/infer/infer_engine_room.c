@@ -1,0 +1,69 @@
+#include "infer_engine_internal.h"
+#include "log.h"
+#include <stdlib.h>
+
+/* Computing fewer anew takes less than keeping them. */
+enum { KEPT_TOKENS_MIN = 16 };
+
+static void keep(struct infer_engine *e, struct infer_request *r);
+static void bring_back(struct infer_engine *e, struct infer_request *r);
+
+void infer_engine_make_room(struct infer_engine *e)
+{
+    struct infer_task *task;
+    while ((task = infer_sched_make_room(e->sched)) != NULL) {
+        keep(e, infer_request_of(task));
+        e->backend->ops->clear(e->backend, infer_sched_preempt(e->sched, task));
+    }
+}
+
+void infer_engine_admit(struct infer_engine *e)
+{
+    struct infer_task *task;
+    while ((task = infer_sched_admit(e->sched)) != NULL) {
+        struct infer_request *r = infer_request_of(task);
+        if (r->kept != NULL)
+            bring_back(e, r);
+    }
+}
+
+void infer_engine_unkeep(struct infer_engine *e, struct infer_request *r)
+{
+    e->kept_bytes -= r->kept_bytes;
+    r->kept_bytes = 0;
+    free(TAKE(r->kept));
+}
+
+/* The limit is looked at before the memory is asked for; without room it is computed again. */
+static void keep(struct infer_engine *e, struct infer_request *r)
+{
+    const struct infer_backend_ops *ops = e->backend->ops;
+    WEIR_ASSERT(r->kept == NULL);
+    if (ops->state_size == NULL || r->task.computed < KEPT_TOKENS_MIN)
+        return;
+    size_t size = ops->state_size(e->backend, r->task.sequence);
+    if (size == 0 || size > e->options.kept_bytes_max - e->kept_bytes)
+        return;
+    uint8_t *kept = malloc(size);
+    if (kept == NULL || ops->state_save(e->backend, r->task.sequence, kept, size) != size) {
+        free(kept);
+        return;
+    }
+    r->kept = kept;
+    r->kept_bytes = size;
+    r->kept_tokens = r->task.computed;
+    e->kept_bytes += size;
+}
+
+static void bring_back(struct infer_engine *e, struct infer_request *r)
+{
+    int32_t sequence = r->task.sequence;
+    if (e->backend->ops->state_load(e->backend, sequence, r->kept, r->kept_bytes)) {
+        infer_sched_restored(e->sched, &r->task, r->kept_tokens);
+    } else {
+        LOG_WARN("the kept cache of a request could not be loaded: it is computed again",
+                 LOG_INT("tokens", r->kept_tokens));
+        e->backend->ops->clear(e->backend, sequence);
+    }
+    infer_engine_unkeep(e, r);
+}

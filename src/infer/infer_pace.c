@@ -1,0 +1,102 @@
+#include "infer_pace.h"
+#include "infer_sched.h"
+
+enum {
+    SLOWLY = 8,         /* of a difference, one in so many is believed at a time */
+    JUMP_MAX = 4,       /* a step that took longer than so many times the estimate was disturbed */
+    PROMPT_ROWS_MIN = 8 /* fewer say nothing about the time of one */
+};
+
+static double decode_us(const struct infer_pace *pace, uint32_t writers);
+static double towards(double from, double to);
+
+void infer_pace_open(struct infer_pace *pace, uint32_t batch, uint32_t sequences, int64_t target_us,
+                     uint32_t fixed)
+{
+    *pace = (struct infer_pace){.batch = batch,
+                                .fixed = fixed,
+                                .target_us = target_us,
+                                .bursts_kept = sequences,
+                                .decode_factor = 1,
+                                .credit = sequences};
+}
+
+/* Between two measured numbers of rows it grows evenly; beyond the last, as it did before it. */
+void infer_pace_calibrate_decode(struct infer_pace *pace, uint32_t rows, int64_t took_us)
+{
+    WEIR_ASSERT(rows > 0);
+    if (rows > INFER_PACE_ROWS_MAX)
+        return;
+    uint32_t last = pace->decode_rows < rows ? pace->decode_rows : rows - 1;
+    double from = pace->decode_us[last], took = (double)took_us;
+    double each = last > 0 && took > from ? (took - from) / (rows - last) : 0;
+    for (uint32_t i = last + 1; i <= INFER_PACE_ROWS_MAX; i++)
+        pace->decode_us[i] = last == 0 ? took : from + each * (i - last);
+    pace->decode_rows = rows;
+}
+
+void infer_pace_calibrate_prompt(struct infer_pace *pace, uint32_t tokens, int64_t took_us)
+{
+    WEIR_ASSERT(tokens > 0);
+    pace->prompt_us = (double)took_us / tokens;
+}
+
+uint32_t infer_pace_budget(struct infer_pace *pace, const struct infer_demand *demand)
+{
+    uint32_t room = pace->batch > demand->writers ? pace->batch - demand->writers : 1;
+    if (demand->writers == 0)
+        return room;
+    if (pace->fixed > 0)
+        return pace->fixed < room ? pace->fixed : room;
+    double gained = (double)demand->writers / INFER_PACE_RARELY;
+    pace->credit += gained;
+    if (pace->credit > pace->bursts_kept)
+        pace->credit = pace->bursts_kept;
+    double target = (double)pace->target_us, left = target - decode_us(pace, demand->writers);
+    double fit = pace->prompt_us > 0 ? left / pace->prompt_us : room;
+    uint32_t tokens = fit >= room                   ? room
+                      : fit > INFER_PACE_TOKENS_MIN ? (uint32_t)fit
+                                                    : INFER_PACE_TOKENS_MIN;
+    tokens = tokens < room ? tokens : room;
+    if (demand->prompt_tokens <= tokens)
+        return tokens;
+    uint32_t all = demand->prompt_tokens < room ? (uint32_t)demand->prompt_tokens : room;
+    bool burst = demand->prompt_tokens <= pace->batch && demand->prompts >= demand->writers &&
+                 infer_pace_estimate_us(pace, demand->writers, all) <= INFER_PACE_BURST * target &&
+                 pace->credit >= demand->writers;
+    if (!burst)
+        return tokens;
+    pace->credit -= demand->writers;
+    return all;
+}
+
+void infer_pace_measured(struct infer_pace *pace, uint32_t writers, uint32_t prompt_tokens,
+                         int64_t took_us)
+{
+    double took = (double)took_us, writing = decode_us(pace, writers);
+    if (prompt_tokens == 0 && writers > 0 && writing > 0)
+        pace->decode_factor = towards(pace->decode_factor, pace->decode_factor * took / writing);
+    if (prompt_tokens >= PROMPT_ROWS_MIN && took > writing)
+        pace->prompt_us = towards(pace->prompt_us, (took - writing) / prompt_tokens);
+}
+
+double infer_pace_estimate_us(const struct infer_pace *pace, uint32_t writers,
+                              uint32_t prompt_tokens)
+{
+    return decode_us(pace, writers) + pace->prompt_us * prompt_tokens;
+}
+
+static double decode_us(const struct infer_pace *pace, uint32_t writers)
+{
+    uint32_t rows = writers < INFER_PACE_ROWS_MAX ? writers : INFER_PACE_ROWS_MAX;
+    return pace->decode_us[rows] * pace->decode_factor;
+}
+
+static double towards(double from, double to)
+{
+    if (from <= 0)
+        return to;
+    if (to > from * JUMP_MAX)
+        to = from * JUMP_MAX;
+    return from + (to - from) / SLOWLY;
+}

@@ -1,0 +1,121 @@
+#include "infer_pace.h"
+#include "check.h"
+#include "infer_sched.h"
+
+enum { BATCH = 512, SEQUENCES = 8, TARGET_US = 200000 };
+
+/* A machine on which a writer alone takes 15 ms, each further one 3 ms, a prompt token 1 ms. */
+static struct infer_pace open_pace(uint32_t fixed)
+{
+    struct infer_pace pace;
+    infer_pace_open(&pace, BATCH, SEQUENCES, TARGET_US, fixed);
+    infer_pace_calibrate_decode(&pace, 1, 15000);
+    infer_pace_calibrate_decode(&pace, 4, 24000);
+    infer_pace_calibrate_decode(&pace, 8, 36000);
+    infer_pace_calibrate_prompt(&pace, 64, 64000);
+    return pace;
+}
+
+static void estimates(void **state)
+{
+    (void)state;
+    struct infer_pace pace = open_pace(0);
+    static const struct {
+        uint32_t writers, tokens;
+        double us;
+    } rows[] = {{0, 0, 0},      {1, 0, 15000},     {2, 0, 18000},    {4, 0, 24000},  {8, 0, 36000},
+                {16, 0, 60000}, {1000, 0, 780000}, {0, 100, 100000}, {8, 64, 100000}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_float_equal(infer_pace_estimate_us(&pace, rows[i].writers, rows[i].tokens),
+                           rows[i].us, 1);
+}
+
+static void budgets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct infer_demand demand;
+        uint32_t want;
+    } rows[] = {
+        {"nobody writes", {0, 1, 4000}, BATCH},
+        {"one long prompt", {8, 1, 4000}, 164},
+        {"it fits", {1, 1, 100}, 185},
+        {"seven short ones beside one writer: at once", {1, 7, 480}, 480},
+        {"more than a batch: not at once", {1, 7, 560}, 185},
+        {"more suffer than gain", {4, 2, 300}, 176},
+        {"one long prompt, alone beside one writer", {1, 1, 500}, 500},
+        {"longer than four targets", {40, 40, 472}, 68},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct infer_pace pace = open_pace(0);
+        check_case(rows[i].name);
+        assert_int_equal(infer_pace_budget(&pace, &rows[i].demand), rows[i].want);
+    }
+    struct infer_pace pace = open_pace(96);
+    assert_int_equal(infer_pace_budget(&pace, &rows[0].demand), BATCH);
+    assert_int_equal(infer_pace_budget(&pace, &rows[3].demand), 96);
+    /* However slow it has become, prompts go on; and a batch full of writers has no room. */
+    pace = open_pace(0);
+    infer_pace_calibrate_decode(&pace, 8, 900000);
+    assert_int_equal(infer_pace_budget(&pace, &rows[1].demand), INFER_PACE_TOKENS_MIN);
+    struct infer_demand full = {BATCH, 1, 10};
+    assert_int_equal(infer_pace_budget(&pace, &full), 1);
+}
+
+/* Of the gaps between the tokens of those who write, few are long ones, however many prompts come.
+ */
+static void bursts_are_rare(void **state)
+{
+    (void)state;
+    struct infer_pace pace = open_pace(0);
+    struct infer_demand demand = {2, 4, 400};
+    uint32_t longer = 0, steps = 2000;
+    for (uint32_t i = 0; i < steps; i++)
+        longer += infer_pace_budget(&pace, &demand) == 400;
+    assert_in_range(longer, steps / INFER_PACE_RARELY, steps / INFER_PACE_RARELY + SEQUENCES / 2);
+}
+
+static void it_learns(void **state)
+{
+    (void)state;
+    struct infer_pace pace = open_pace(0);
+    for (int i = 0; i < 100; i++) { /* the machine has become half as fast */
+        infer_pace_measured(&pace, 4, 0, 48000);
+        infer_pace_measured(&pace, 4, 100, 248000);
+    }
+    assert_float_equal(infer_pace_estimate_us(&pace, 8, 0), 72000, 100);
+    assert_float_equal(infer_pace_estimate_us(&pace, 0, 100), 200000, 500);
+    double before = infer_pace_estimate_us(&pace, 4, 0);
+    infer_pace_measured(&pace, 4, 0, 60000000); /* it was asleep */
+    assert_true(infer_pace_estimate_us(&pace, 4, 0) < 1.5 * before);
+    infer_pace_measured(&pace, 0, 0, 1000);
+    infer_pace_measured(&pace, 4, 2, 1); /* quicker than possible: says nothing */
+    assert_float_equal(infer_pace_estimate_us(&pace, 0, 100), 200000, 500);
+}
+
+/* A backend whose steps take no time that a clock can see. */
+static void no_time_at_all(void **state)
+{
+    (void)state;
+    struct infer_pace pace;
+    infer_pace_open(&pace, BATCH, SEQUENCES, TARGET_US, 0);
+    struct infer_demand demand = {8, 1, 4000};
+    assert_int_equal(infer_pace_budget(&pace, &demand), BATCH - 8);
+    infer_pace_calibrate_decode(&pace, 1, 0);
+    infer_pace_calibrate_decode(&pace, 8, 0);
+    infer_pace_calibrate_prompt(&pace, 64, 0);
+    infer_pace_measured(&pace, 8, 0, 0);
+    infer_pace_measured(&pace, 8, 64, 0);
+    assert_int_equal(infer_pace_budget(&pace, &demand), BATCH - 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(estimates),       cmocka_unit_test(budgets),
+        cmocka_unit_test(bursts_are_rare), cmocka_unit_test(it_learns),
+        cmocka_unit_test(no_time_at_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
