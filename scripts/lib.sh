@@ -93,9 +93,11 @@ test_venv() {
 # Configures a preset when it has not been, or when what it links from the cache has moved, and
 # builds it.   build_preset <preset> [<target>...]
 build_preset() {
-    local preset=$1 dir=$WEIR_ROOT/build/$1 deps log
+    local preset=$1 dir=$WEIR_ROOT/build/$1 deps log name
     shift
-    deps=$("$WEIR_ROOT/scripts/deps" --path llhttp || true; "$WEIR_ROOT/scripts/deps" --path llama || true)
+    deps=$(for name in llhttp llama onnxruntime; do
+        "$WEIR_ROOT/scripts/deps" --path "$name" || echo "$name is not there"
+    done)
     mkdir -p "$WEIR_ROOT/build/log"
     log=$WEIR_ROOT/build/log/build-$preset.log
     if [ ! -f "$dir/build.ninja" ] || [ "$deps" != "$(cat "$dir/.deps" 2>/dev/null)" ]; then

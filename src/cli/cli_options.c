@@ -6,7 +6,7 @@
 #include "api.h"
 #include "arena.h"
 #include "cli_internal.h"
-#include "infer_gguf.h"
+#include "infer_kind.h"
 
 enum { FILES_BESIDES = 256 }; /* loops, the database, logs, children */
 
@@ -43,7 +43,7 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         .public_url = config_text(config, "public_url"),
         .behind_tls_proxy = config_bool(config, "behind_tls_proxy"),
         .infer_path = cli_infer_program(cli),
-        .model_check = infer_gguf_check,
+        .model_check = infer_kind_check,
         .upstream_ca = config_text(config, "upstream_ca"),
         .upstream_certificate = config_text(config, "upstream_certificate"),
         .upstream_key = config_text(config, "upstream_key"),
@@ -107,9 +107,13 @@ struct text cli_infer_program(struct cli *cli)
 struct text cli_model_name(struct text path, struct arena *arena)
 {
     struct text name = path;
+    while (name.len > 1 && name.at[name.len - 1] == '/') /* a folder */
+        name.len--;
     for (size_t slash; (slash = text_find_byte(name, '/')) < name.len;)
         name = text_skip(name, slash + 1);
-    if (name.len > 5 && text_equal_nocase(text_skip(name, name.len - 5), TEXT(".gguf")))
+    struct text ending = text_skip(name, name.len < 5 ? 0 : name.len - 5);
+    if (name.len > 5 &&
+        (text_equal_nocase(ending, TEXT(".gguf")) || text_equal_nocase(ending, TEXT(".onnx"))))
         name.len -= 5;
     char *copy = arena_cstr(arena, text_take(name, 100));
     for (char *c = copy; *c != '\0'; c++) {

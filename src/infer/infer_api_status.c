@@ -2,11 +2,15 @@
 #include "arena.h"
 #include "http_router.h"
 #include "http_server.h"
+#include "infer_api_embed_internal.h"
+#include "infer_embed.h"
 #include "infer_server_internal.h"
 #include "loop.h"
 #include "observe.h"
 
 static void add_model(struct text_buf *buf, const struct infer_server *server);
+static enum infer_engine_state state_of(const struct infer_server *server, int *percent,
+                                        struct status *why);
 static bool send_json(struct http_reply *reply, int http_status, const struct text_buf *buf,
                       struct status *st);
 
@@ -36,7 +40,9 @@ static void add_model(struct text_buf *buf, const struct infer_server *server)
     text_buf_add_json(buf, server->options.name);
     text_buf_addf(buf, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"local\"",
                   (long long)server->created_s);
-    if (infer_engine_state(server->options.engine, NULL, NULL) == INFER_ENGINE_READY) {
+    if (server->options.embed != NULL) {
+        infer_api_embed_meta(buf, server->options.embed);
+    } else if (infer_engine_state(server->options.engine, NULL, NULL) == INFER_ENGINE_READY) {
         const struct infer_model_facts *facts = infer_engine_facts(server->options.engine);
         text_buf_addf(buf,
                       ",\"meta\":{\"context_tokens\":%u,\"parallel\":%u,\"vocabulary\":%u,"
@@ -48,10 +54,17 @@ static void add_model(struct text_buf *buf, const struct infer_server *server)
     text_buf_add(buf, TEXT("}"));
 }
 
+static enum infer_engine_state state_of(const struct infer_server *server, int *percent,
+                                        struct status *why)
+{
+    if (server->options.embed != NULL)
+        return infer_embed_state(server->options.embed, percent, why);
+    return infer_engine_state(server->options.engine, percent, why);
+}
+
 bool infer_api_healthz(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    bool ok =
-        infer_engine_state(infer_server_of(req)->options.engine, NULL, NULL) != INFER_ENGINE_FAILED;
+    bool ok = state_of(infer_server_of(req), NULL, NULL) != INFER_ENGINE_FAILED;
     struct text_buf buf = text_buf_in(req->arena, KIB);
     text_buf_addf(&buf, "{\"status\":\"%s\"}", ok ? "ok" : "failed");
     return send_json(reply, ok ? 200 : 503, &buf, st);
@@ -63,10 +76,14 @@ bool infer_api_readyz(struct http_request *req, struct http_reply *reply, struct
     struct text_buf buf = text_buf_in(req->arena, 8 * KIB);
     struct status why = {0};
     int percent;
-    switch (infer_engine_state(server->options.engine, &percent, &why)) {
+    switch (state_of(server, &percent, &why)) {
     case INFER_ENGINE_READY:
-        if (server->chat == NULL || server->draining)
+        if ((server->chat == NULL && server->options.embed == NULL) || server->draining)
             break;
+        if (server->options.embed != NULL) {
+            infer_api_embed_ready(&buf, server->options.embed);
+            return send_json(reply, 200, &buf, st);
+        }
         text_buf_addf(&buf,
                       "{\"status\":\"ready\",\"context_tokens\":%u,\"parallel\":%u,"
                       "\"tasks\":[\"chat\",\"completions\"]}",
@@ -90,6 +107,8 @@ bool infer_api_readyz(struct http_request *req, struct http_reply *reply, struct
 
 bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struct status *st)
 {
+    if (infer_server_of(req)->options.embed != NULL)
+        return infer_api_embed_metrics(req, reply, st);
     struct text_buf buf = text_buf_in(req->arena, 64 * KIB);
     struct infer_stats s;
     infer_engine_stats(infer_server_of(req)->options.engine, &s);

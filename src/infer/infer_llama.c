@@ -2,9 +2,7 @@
 #include "infer_gguf.h"
 #include "infer_llama_internal.h"
 #include "infer_machine.h"
-#include "log.h"
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +15,6 @@ static bool load_model(struct infer_llama *l, struct status *st);
 static bool open_context(struct infer_llama *l, struct status *st);
 static uint32_t sequences_that_fit(const struct infer_llama *l, uint64_t cache_bytes);
 static uint64_t token_cache_bytes(const struct infer_llama *l);
-static void start_threads(struct infer_llama *l, int threads);
 static void make_batch(struct infer_llama *l);
 static bool warm_up(struct infer_llama *l, struct status *st);
 static void find_ends(struct infer_llama *l);
@@ -26,8 +23,6 @@ static float *logits(struct infer_backend *backend, uint32_t row);
 static void llama_close(struct infer_backend *backend);
 static bool on_progress(float share, void *arg);
 static bool on_abort(void *arg);
-static void on_log(enum ggml_log_level level, const char *text, void *arg);
-static void start_library(void);
 static int64_t meta_int(const struct llama_model *model, const char *suffix);
 
 static const struct infer_backend_ops ops = {
@@ -42,9 +37,6 @@ static const struct infer_backend_ops ops = {
     .trim = infer_llama_trim,
     .free = llama_close,
 };
-
-/* What the library said last on this thread in anger: its calls return no reason. */
-static _Thread_local char complaint[200];
 
 struct infer_backend *infer_llama_new(const struct infer_llama_options *options)
 {
@@ -79,7 +71,7 @@ static bool load(struct infer_backend *backend, void (*progress)(void *, int), v
     l->progress_arg = arg;
     if (!infer_gguf_check(l->options.path, st))
         return false;
-    start_library();
+    infer_llama_start_library();
     if (!load_model(l, st) || !open_context(l, st))
         return status_wrap(st, "could not load the model %s", l->options.path);
     make_batch(l);
@@ -100,11 +92,11 @@ static bool load_model(struct infer_llama *l, struct status *st)
     params.progress_callback_user_data = l;
     if (l->options.lock_memory)
         params.load_mode = LLAMA_LOAD_MODE_MMAP_MLOCK;
-    complaint[0] = 0;
+    infer_llama_complaint_clear();
     l->model = llama_model_load_from_file(l->options.path, params);
     if (l->model == NULL)
         return status_fail(st, STATUS_INVALID, "%s",
-                           complaint[0] != 0 ? complaint : "the library refused it");
+                           infer_llama_complaint("the library refused it"));
     if (!llama_model_has_decoder(l->model) || llama_model_has_encoder(l->model) ||
         llama_model_is_diffusion(l->model))
         return status_fail(st, STATUS_INVALID, "it is no model that writes text step by step");
@@ -146,12 +138,12 @@ static bool open_context(struct infer_llama *l, struct status *st)
     params.kv_unified = false;
     params.abort_callback = on_abort;
     params.abort_callback_data = l;
-    complaint[0] = 0;
+    infer_llama_complaint_clear();
     l->context = llama_init_from_model(l->model, params);
     if (l->context == NULL)
         return status_fail(st, STATUS_INVALID, "no context of %u tokens for %u sequences: %s",
-                           context, parallel, complaint[0] != 0 ? complaint : "out of memory");
-    start_threads(l, threads);
+                           context, parallel, infer_llama_complaint("out of memory"));
+    l->pool = infer_llama_pool_open(l->context, threads, l->options.poll);
     infer_threads_open(&l->threads, threads);
     uint32_t real = llama_n_ctx_seq(l->context);
     l->facts.context = real < context ? real : context;
@@ -184,28 +176,6 @@ static uint64_t token_cache_bytes(const struct infer_llama *l)
     if (elements <= 0)
         return 0;
     return (uint64_t)elements * (l->options.cache_type == INFER_CACHE_Q8_0 ? 34 : 64) / 32;
-}
-
-/* One pool for the life of the context: without it the library starts threads for every step. Its
- * functions are asked for by name, since a build with loadable backends does not link them. */
-static void start_threads(struct infer_llama *l, int threads)
-{
-    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    ggml_backend_reg_t registry = cpu != NULL ? ggml_backend_dev_backend_reg(cpu) : NULL;
-    if (registry == NULL)
-        return;
-    struct ggml_threadpool *(*pool_new)(struct ggml_threadpool_params *);
-    void *found_new = ggml_backend_reg_get_proc_address(registry, "ggml_threadpool_new");
-    void *found_free = ggml_backend_reg_get_proc_address(registry, "ggml_threadpool_free");
-    if (found_new == NULL || found_free == NULL)
-        return;
-    memcpy(&pool_new, &found_new, sizeof pool_new); /* C has no cast from object to function */
-    memcpy(&l->pool_free, &found_free, sizeof l->pool_free);
-    struct ggml_threadpool_params params = ggml_threadpool_params_default(threads);
-    params.poll = (uint32_t)l->options.poll;
-    l->pool = pool_new(&params);
-    if (l->pool != NULL)
-        llama_attach_threadpool(l->context, l->pool, l->pool);
 }
 
 static void make_batch(struct infer_llama *l)
@@ -251,7 +221,7 @@ static bool warm_up(struct infer_llama *l, struct status *st)
         result = decode(&l->base, &batch);
     if (result != INFER_DECODE_OK)
         return status_fail(st, STATUS_INVALID, "its first step failed (%d) %s", (int)result,
-                           complaint);
+                           infer_llama_complaint(""));
     infer_llama_probe_trim(l);
     llama_memory_clear(llama_get_memory(l->context), false);
     return true;
@@ -293,8 +263,7 @@ static void llama_close(struct infer_backend *backend)
     struct infer_llama *l = (void *)backend;
     if (l->context != NULL)
         llama_free(l->context);
-    if (l->pool != NULL)
-        l->pool_free(l->pool);
+    infer_llama_pool_close(&l->pool);
     infer_vocab_close(&l->vocab);
     if (l->model != NULL)
         llama_model_free(l->model);
@@ -317,29 +286,6 @@ static bool on_abort(void *arg)
 {
     struct infer_llama *l = arg;
     return atomic_load_explicit(&l->base.abort, memory_order_relaxed);
-}
-
-static void on_log(enum ggml_log_level level, const char *text, void *arg)
-{
-    (void)arg;
-    struct text line = text_trim(text_of(text));
-    if (line.len == 0)
-        return;
-    if (level == GGML_LOG_LEVEL_ERROR)
-        snprintf(complaint, sizeof complaint, "%.*s", TEXT_ARG(line));
-    LOG_DEBUG("llama", LOG_TEXT("says", line));
-}
-
-static void set_up_library(void)
-{
-    llama_log_set(on_log, NULL);
-    llama_backend_init();
-}
-
-static void start_library(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_up_library);
 }
 
 /* "llama.attention.key_length" for the suffix "attention.key_length"; 0: not there. */

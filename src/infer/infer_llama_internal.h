@@ -1,4 +1,5 @@
-/* infer_llama_internal: what infer_llama.c, infer_llama_state.c and infer_vocab.c share. */
+/* infer_llama_internal: what the files over llama.cpp share: the vocabulary, the backend that
+ * writes, the library's start and its words, threads. */
 #pragma once
 #include "infer_llama.h"
 #include "infer_threads.h"
@@ -14,14 +15,20 @@ struct infer_vocab {
     bool control_starts[256]; /* by first byte */
 };
 
+/* Threads for the life of a context: without them the library starts some for every step. Close it
+ * after the context. */
+struct infer_llama_pool {
+    struct ggml_threadpool *at; /* NULL: none */
+    void (*free)(struct ggml_threadpool *pool);
+};
+
 struct infer_llama {
     struct infer_backend base; /* first */
     struct infer_llama_options options;
     struct llama_model *model;
     struct llama_context *context;
-    struct ggml_threadpool *pool;
+    struct infer_llama_pool pool;
     struct infer_threads threads;
-    void (*pool_free)(struct ggml_threadpool *pool);
     struct infer_vocab vocab;
     struct infer_model_facts facts;
     struct llama_batch batch; /* points into the arrays below and into the engine's */
@@ -48,3 +55,13 @@ bool infer_llama_state_load(struct infer_backend *backend, int32_t sequence, con
 bool infer_llama_trim(struct infer_backend *backend, int32_t sequence, uint32_t tokens);
 /* Fills facts.window and facts.recurrent. Sequence 0 holds two tokens, and may hold one after. */
 void infer_llama_probe_trim(struct infer_llama *l);
+
+/* Once per process; later calls do nothing. */
+void infer_llama_start_library(void);
+/* What the library said last on this thread in anger, since its calls return no reason; `otherwise`
+ * when it said nothing since the last clear. */
+const char *infer_llama_complaint(const char *otherwise);
+void infer_llama_complaint_clear(void);
+
+struct infer_llama_pool infer_llama_pool_open(struct llama_context *context, int threads, int poll);
+void infer_llama_pool_close(struct infer_llama_pool *pool);

@@ -4,19 +4,24 @@
 #include "clock.h"
 #include "fiber.h"
 #include "http_router.h"
+#include "infer_api_embed_internal.h"
 #include "infer_call.h"
 #include "infer_vtc.h"
 #include "log.h"
 #include <stdlib.h>
 
-/* Who may call: everybody, or the front alone. */
-static const char open_to_all[] = "open", for_front[] = "front";
+/* Who may call: everybody, or the front alone; and that only of a model that writes text, or only
+ * of one that makes vectors. */
+static const char open_to_all[] = "open", for_front[] = "front", for_chat[] = "chat",
+                  for_vectors[] = "vectors";
 
 static const struct http_route routes[] = {
-    {"POST", "/v1/chat/completions", INFER_CALL_BODY_BYTES_MAX, infer_api_chat, for_front},
-    {"POST", "/v1/completions", INFER_CALL_BODY_BYTES_MAX, infer_api_completions, for_front},
-    {"POST", "/v1/tokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_tokenize, for_front},
-    {"POST", "/v1/detokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_detokenize, for_front},
+    {"POST", "/v1/chat/completions", INFER_CALL_BODY_BYTES_MAX, infer_api_chat, for_chat},
+    {"POST", "/v1/completions", INFER_CALL_BODY_BYTES_MAX, infer_api_completions, for_chat},
+    {"POST", "/v1/tokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_tokenize, for_chat},
+    {"POST", "/v1/detokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_detokenize, for_chat},
+    {"POST", "/v1/embeddings", INFER_API_EMBED_BODY_BYTES_MAX, infer_api_embeddings, for_vectors},
+    {"POST", "/v1/rerank", INFER_API_EMBED_BODY_BYTES_MAX, infer_api_rerank, for_vectors},
     {"GET", "/v1/models", 0, infer_api_models, for_front},
     {"GET", "/v1/models/{model}", 0, infer_api_model, for_front},
     {"GET", "/metrics", 0, infer_api_metrics, for_front},
@@ -28,6 +33,7 @@ static void handle(void *ctx, struct http_request *req, struct http_reply *reply
 static bool route(struct infer_server *server, struct http_request *req, struct http_reply *reply,
                   struct status *st);
 static bool is_front(const struct infer_server *server, const struct http_request *req);
+static bool suits_model(const struct infer_server *server, const char *who, struct status *st);
 static void answer_error(struct http_request *req, struct http_reply *reply, int http_status,
                          const struct status *cause);
 static void protocol_error(void *ctx, struct http_request *req, struct http_reply *reply,
@@ -60,6 +66,8 @@ bool infer_server_open(struct loop *loop, const struct infer_server_options *opt
 bool infer_server_model_ready(struct infer_server *server, struct status *st)
 {
     WEIR_ASSERT(server->chat == NULL);
+    if (server->options.embed != NULL)
+        return true;
     return infer_chat_open(infer_llama_model(server->options.backend), NULL, &server->chat, st);
 }
 
@@ -121,9 +129,9 @@ static bool route(struct infer_server *server, struct http_request *req, struct 
     struct text allow;
     switch (http_router_find(server->router, req, &allow)) {
     case HTTP_ROUTER_FOUND:
-        if (req->route->data == for_front && !is_front(server, req))
+        if (req->route->data != open_to_all && !is_front(server, req))
             return status_fail(st, STATUS_UNAUTHENTICATED, "the token is missing or wrong");
-        return req->route->handler(req, reply, st);
+        return suits_model(server, req->route->data, st) && req->route->handler(req, reply, st);
     case HTTP_ROUTER_NO_METHOD:
         http_reply_header(reply, TEXT("Allow"), allow);
         status_fail(st, STATUS_INVALID, "%.*s does not take %.*s", TEXT_ARG(req->path),
@@ -163,6 +171,22 @@ bool infer_server_tenant(const struct http_request *req, struct infer_job *job, 
                                  "x-weir-weight must be a number from 1 to %d",
                                  INFER_VTC_WEIGHT_MAX);
     job->weight = (uint32_t)weight;
+    return true;
+}
+
+static bool suits_model(const struct infer_server *server, const char *who, struct status *st)
+{
+    struct text name = server->options.name;
+    if (who == for_chat && server->options.embed != NULL)
+        return status_fail_field(st, STATUS_INVALID, "model",
+                                 "the model %.*s makes embeddings and writes no text: use "
+                                 "/v1/embeddings or /v1/rerank",
+                                 TEXT_ARG(name));
+    if (who == for_vectors && server->options.embed == NULL)
+        return status_fail_field(st, STATUS_INVALID, "model",
+                                 "the model %.*s writes text and makes no embeddings: use "
+                                 "/v1/chat/completions",
+                                 TEXT_ARG(name));
     return true;
 }
 

@@ -1,7 +1,8 @@
 /* infer_server: the engine over HTTP, in OpenAI's dialect: POST /v1/chat/completions and
- * /v1/completions, GET /v1/models, and vLLM's tokenize and detokenize under /v1; GET /healthz,
- * /readyz and /metrics for those who look after it. One server, on one
- * loop. It listens before the model is loaded, so that its progress can be seen. */
+ * /v1/completions, and vLLM's tokenize and detokenize under /v1; for a model that makes vectors
+ * POST /v1/embeddings and /v1/rerank; GET /v1/models; GET /healthz, /readyz and /metrics for those
+ * who look after it. One server, on one loop. It listens before the model is loaded, so that its
+ * progress can be seen. */
 #pragma once
 #include "base.h"
 #include "infer_llama.h"
@@ -10,6 +11,7 @@
 #include "text.h"
 
 struct http_tls;
+struct infer_embed;
 struct infer_engine;
 struct infer_server;
 struct loop;
@@ -21,6 +23,7 @@ struct infer_server_options {
     struct http_tls *tls; /* NULL: plain. Not owned; outlives the server */
     const struct infer_backend *backend; /* of the engine */
     struct infer_engine *engine;
+    struct infer_embed *embed; /* instead of backend and engine: the model makes vectors */
 };
 
 /* The texts of `options` outlive the server, as the engine does.
