@@ -162,14 +162,14 @@ bool infer_api_embed_run(struct infer_api_embed_step *step, struct status *st)
         infer_embed_unexpect(embed);
         return false;
     }
-    /* Only who knows the token, or may open our socket, is believed. */
-    struct text tenant = TEXT_NONE;
-    const struct infer_server_options *options = &step->server->options;
-    if (options->token.len > 0 || options->listen.is_unix)
-        tenant = http_request_header(step->req, TEXT("x-weir-tenant"));
+    struct infer_job who;
+    if (!infer_server_tenant(step->req, &who, st)) {
+        infer_embed_unexpect(embed);
+        return false;
+    }
     int64_t from_us = clock_mono_us();
-    if (!infer_embed_run(embed, step->rows->rows, step->rows->count, tenant, CLOCK_NEVER,
-                         &step->queue_us, st)) /* waits */
+    if (!infer_embed_run(embed, step->rows->rows, step->rows->count, who.tenant, who.weight,
+                         CLOCK_NEVER, &step->queue_us, st)) /* waits */
         return false;
     step->compute_us = clock_mono_us() - from_us - step->queue_us;
     return true;
@@ -220,12 +220,8 @@ bool infer_api_embed_model(const struct json_at *at, const struct infer_server *
                            struct status *st)
 {
     struct text model;
-    if (!json_get_text(at, "model", JSON_REQUIRED, NAME_BYTES_MAX, &model, st))
-        return false;
-    if (text_equal(model, server->options.name))
-        return true;
-    return status_fail_field(st, STATUS_NOT_FOUND, "model", "there is no model %.*s",
-                             TEXT_ARG(model));
+    return json_get_text(at, "model", JSON_REQUIRED, NAME_BYTES_MAX, &model, st) &&
+           infer_server_is_model(server, model, st);
 }
 
 void infer_api_embed_meta(struct text_buf *buf, const struct infer_embed *embed)

@@ -76,7 +76,7 @@ static void post(struct infer_embed *embed);
 static void deliver(void *embed);
 static void embed_free(struct infer_embed *embed);
 static struct call *call_new(struct infer_embed *embed, const struct infer_embed_row *rows,
-                             size_t count, struct text tenant);
+                             size_t count, struct text tenant, uint32_t weight);
 static void call_free(struct call *call);
 static void call_submit(struct call *call, size_t count);
 static void call_leave(struct call *call);
@@ -216,7 +216,8 @@ bool infer_embed_admits(struct infer_embed *embed, size_t tokens, struct status 
 }
 
 bool infer_embed_run(struct infer_embed *embed, const struct infer_embed_row *rows, size_t count,
-                     struct text tenant, int64_t deadline_us, int64_t *queue_us, struct status *st)
+                     struct text tenant, uint32_t weight, int64_t deadline_us, int64_t *queue_us,
+                     struct status *st)
 {
     WEIR_ASSERT(fiber_current() != NULL && count > 0);
     size_t tokens = 0;
@@ -226,7 +227,7 @@ bool infer_embed_run(struct infer_embed *embed, const struct infer_embed_row *ro
         infer_embed_unexpect(embed);
         return false;
     }
-    struct call *call = call_new(embed, rows, count, tenant);
+    struct call *call = call_new(embed, rows, count, tenant, weight);
     call->waiter = fiber_current();
     call_submit(call, count);
     bool ok = true;
@@ -245,7 +246,7 @@ bool infer_embed_run(struct infer_embed *embed, const struct infer_embed_row *ro
 }
 
 static struct call *call_new(struct infer_embed *embed, const struct infer_embed_row *rows,
-                             size_t count, struct text tenant)
+                             size_t count, struct text tenant, uint32_t weight)
 {
     struct call *call = base_alloc(sizeof *call);
     size_t tokens = 0, dimensions = embed->facts.dimensions;
@@ -265,6 +266,7 @@ static struct call *call_new(struct infer_embed *embed, const struct infer_embed
             .row = {copy, rows[i].count, rows[i].second, call->out + i * dimensions},
             .call = call,
             .tenant = tenant_hash(tenant),
+            .weight = weight,
         };
     }
     return call;

@@ -1,9 +1,9 @@
 /* infer_embed: texts into vectors, many callers' in one batch. One thread computes; between batches
- * it takes the tenant that has had the least (by tokens, padding included), that tenant's oldest
- * text, and beside it the texts of like length (16, 32, 64 .. tokens) of all tenants, again the one
- * with the least first, until the batch is full. A tenant that comes back starts level with those
- * that are there. So no tenant waits for more than a share of what another has queued, and padding
- * never more than doubles a text.
+ * it takes the tenant that has had the least (by tokens, padding included, over its weight), that
+ * tenant's oldest text, and beside it the texts of like length (16, 32, 64 .. tokens) of all
+ * tenants, again the one with the least first, until the batch is full. A tenant that comes back
+ * starts level with those that are there. So no tenant waits for more than a share of what another
+ * has queued, and padding never more than doubles a text.
  *
  * When texts come and more are known to be on their way (infer_embed_expect), it waits for them, at
  * most 5 ms; else it starts at once.
@@ -61,11 +61,12 @@ MUST_CHECK bool infer_embed_admits(struct infer_embed *embed, size_t tokens, str
 
 /* Computes the rows, whose `out` is filled. Waits. Does not keep the tokens or write to `out` after
  * it has returned; a caller that is cancelled takes what has not begun out of the queue.
+ * `weight`: the tenant's share beside others'; 0: the usual, 100.
  * Each row has 1 to facts.context tokens, each below facts.vocab. After infer_embed_expect.
  * `queue_us` (may be NULL): how long they waited.
  * Fails: as infer_embed_admits; STATUS_INTERNAL when the model could not compute; fiber.h. */
 MUST_CHECK bool infer_embed_run(struct infer_embed *embed, const struct infer_embed_row *rows,
-                                size_t count, struct text tenant, int64_t deadline_us,
-                                int64_t *queue_us, struct status *st);
+                                size_t count, struct text tenant, uint32_t weight,
+                                int64_t deadline_us, int64_t *queue_us, struct status *st);
 /* The bucket of a text: how many tokens are computed for one of `count` where rows are padded. */
 uint32_t infer_embed_bucket(uint32_t count, uint32_t context);

@@ -2,13 +2,13 @@
 #include "infer_embed.h"
 #include <stdlib.h>
 
-enum { BUCKET_LEAST = 16, BUCKETS = 20, NOBODY = -1 };
+enum { BUCKET_LEAST = 16, BUCKETS = 20, NOBODY = -1, WEIGHT_USUAL = 100, UNIT = 1 << 14 };
 
 struct list {
     struct infer_embed_item *first, *last;
 };
 struct tenant {
-    uint64_t used; /* tokens computed, raised when it comes back */
+    uint64_t used; /* tokens computed times UNIT over its weight; raised when it comes back */
     size_t count;
     struct list buckets[BUCKETS];
 };
@@ -195,7 +195,8 @@ static struct infer_embed_item *take_first(struct infer_embed_queue *queue, int 
     if (list->first == NULL)
         list->last = NULL;
     item->next = NULL;
-    tenant->used += cost(queue, item);
+    uint32_t weight = item->weight > 0 ? item->weight : WEIGHT_USUAL;
+    tenant->used += (uint64_t)cost(queue, item) * UNIT / weight;
     tenant->count--;
     queue->count--;
     queue->tokens -= cost(queue, item);

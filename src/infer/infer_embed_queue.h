@@ -11,6 +11,7 @@ struct infer_embed_item {
     struct infer_embed_row row;
     void *call;                    /* whose it is: infer_embed_queue_drop takes all of one */
     uint64_t tenant;               /* a hash */
+    uint32_t weight;               /* of the tenant: what it may have beside others'; 0: 100 */
     struct infer_embed_item *next; /* the queue's, while it is in it */
     uint64_t arrival;
 };

@@ -161,6 +161,25 @@ static void coming_back_starts_level(void **state)
     infer_embed_queue_free(queue);
 }
 
+static void weights_are_shares(void **state)
+{
+    (void)state;
+    struct infer_embed_queue *queue = infer_embed_queue_new(&facts);
+    struct infer_embed_item *out[64];
+    uint32_t length;
+    int heavy = 0;
+    for (int i = 0; i < 400; i++) {
+        add(queue, 1, 500, NULL);
+        add(queue, 2, 500, NULL)->weight = 300;
+    }
+    for (int i = 0; i < 400; i++) {
+        assert_int_equal(infer_embed_queue_take(queue, out, &length), 1);
+        heavy += out[0]->tenant == 2;
+    }
+    assert_in_range(heavy, 297, 303);
+    infer_embed_queue_free(queue);
+}
+
 static void what_is_dropped_is_gone(void **state)
 {
     (void)state;
@@ -189,7 +208,7 @@ int main(void)
         cmocka_unit_test(lengths_have_buckets),    cmocka_unit_test(like_goes_with_like),
         cmocka_unit_test(a_batch_has_a_budget),    cmocka_unit_test(a_flood_does_not_starve),
         cmocka_unit_test(shares_are_equal),        cmocka_unit_test(coming_back_starts_level),
-        cmocka_unit_test(what_is_dropped_is_gone),
+        cmocka_unit_test(what_is_dropped_is_gone), cmocka_unit_test(weights_are_shares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

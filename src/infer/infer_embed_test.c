@@ -103,7 +103,8 @@ static void run_caller(void *arg)
     for (uint32_t i = 0; i < c->count; i++)
         rows[i] = (struct infer_embed_row){tokens, c->tokens, c->tokens, c->out[i]};
     infer_embed_expect(embed);
-    c->ok = infer_embed_run(embed, rows, c->count, text_of(c->tenant), CLOCK_NEVER, NULL, &c->st);
+    c->ok =
+        infer_embed_run(embed, rows, c->count, text_of(c->tenant), 0, CLOCK_NEVER, NULL, &c->st);
     c->ended = true;
 }
 
