@@ -25,6 +25,7 @@ class Answer:
         self.times = []  # when each event with content came
         self.status, self.usage, self.error, self.body = 0, {}, None, b""
         self.whole = False  # the answer came to its end
+        self.asked = None  # tokens that it must have
 
     @property
     def tokens(self):
@@ -32,7 +33,8 @@ class Answer:
 
     @property
     def ok(self):
-        return self.whole and self.status == 200 and self.error is None and self.tokens > 0
+        return self.whole and self.status == 200 and self.error is None and (
+            self.tokens > 0 if self.asked is None else self.tokens == self.asked)
 
     @property
     def first(self):
@@ -82,6 +84,7 @@ class Answer:
 async def ask(server, body, answer=None, tenant="bench", path="/v1/chat/completions"):
     """One request, to the end of its answer; fills `answer` while it comes."""
     answer = answer or Answer()
+    answer.asked = body.get("max_tokens")
     data = json.dumps(body).encode()
     head = (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Authorization: Bearer {server.key}\r\nX-Weir-Tenant: {tenant}\r\n"
@@ -130,7 +133,9 @@ class Texts:
     """Prompts of an exact number of tokens for one model, of words that are one token each. No two
     are alike, from their first word on, so that no server finds one in a cache."""
 
-    def __init__(self, llama):
+    def __init__(self, llama, few=False):
+        self.few = few
+
         def post(path, body):
             request = urllib.request.Request(f"http://127.0.0.1:{llama.port}{path}", json.dumps(body).encode(),
                                              {"Content-Type": "application/json"})
@@ -147,6 +152,10 @@ class Texts:
         marks = [post("/tokenize", {"content": mark, "add_special": False, "parse_special": True})["tokens"] for mark in ENDS]
         self.ends = [mark[0] for mark in marks if len(mark) == 1]
 
+    def out(self, tokens):
+        """How long an answer is; short when only a few are wanted."""
+        return max(4, tokens // 8) if self.few else tokens
+
     def counting(self, rng, out, **more):
         """A request whose answer is digits, so that every token of it has its event."""
         text = f"{self.text(rng, 24)}. Write the numbers from 1 to 500, separated by commas: 1, 2, 3, 4, 5, 6, 7, 8, 9,"
@@ -160,14 +169,14 @@ class Texts:
         return " ".join(rng.choice(self.words) for _ in range(tokens))
 
     def chat(self, rng, tokens, out, system=None, **more):
-        """The body of a request of so many prompt tokens, for exactly `out` tokens of answer.
+        """The body of a request of so many prompt tokens, for exactly out(`out`) tokens of answer.
         `system` is a text that several share; it is counted by its words."""
         left = tokens - self.around
         if system is None:
             system, left = self.text(rng, left // 2), left - left // 2
         else:
             left -= len(system.split())
-        body = {"model": "default", "messages": self.messages(system, self.text(rng, left)), "max_tokens": out,
+        body = {"model": "default", "messages": self.messages(system, self.text(rng, left)), "max_tokens": self.out(out),
                 "ignore_eos": True, "temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05,
                 "seed": rng.randrange(1 << 30), "stream": True, "stream_options": {"include_usage": True}} | more
         if not body["stream"]:

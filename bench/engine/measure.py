@@ -69,8 +69,8 @@ class Rounds:
 
     def take(self, rounds, seed, work, also=()):
         """`work(contestant, rng)`; all of a round get the same rng. `also`: processes whose time is
-        no disturbance. At most as many rounds again are repeated as were asked for."""
-        contestants, number, spare = list(self.found), 0, rounds
+        no disturbance. At most as many rounds are repeated as were asked for, and none of a single one."""
+        contestants, number, spare = list(self.found), 0, rounds if rounds > 1 else 0
         while number < rounds:
             results, others = {}, 0.0
             turn = contestants if (number + self.repeated) % 2 == 0 else contestants[::-1]

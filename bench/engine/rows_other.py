@@ -29,7 +29,7 @@ def hang_up_row(bench):
         victim = Answer()
         victim_asks = asyncio.ensure_future(ask(server, bench.texts.counting(rng, 96, stream=stream), victim))
         watched = victim if stream else busy[0]
-        while len(watched.times) < 24:
+        while len(watched.times) < bench.texts.out(96) // 4:
             await asyncio.sleep(0.001)
         victim_asks.cancel()
         await asyncio.gather(victim_asks, return_exceptions=True)

@@ -17,8 +17,8 @@ ALONE_REQUESTS = 3  # of a single user in a round
 class Spell:
     """What the clients of one measurement saw."""
 
-    def __init__(self, server, answers, tokens_each=None):
-        bad = [a for a in answers if not a.ok or (tokens_each and a.tokens != tokens_each)]
+    def __init__(self, server, answers):
+        bad = [a for a in answers if not a.ok]
         if bad:
             raise RuntimeError(f"{server.name}: {len(bad)} of {len(answers)} answers failed: {bad[0].why()}")
         self.rate = sum(a.tokens for a in answers) / (max(a.ended for a in answers) - min(a.sent for a in answers))
@@ -35,7 +35,7 @@ def rate(spell):
 def spell_of(bench, users, server, rng, out=OUT):
     bodies = [bench.texts.chat(rng, PROMPT, out) for _ in range(users if users > 1 else ALONE_REQUESTS)]
     answers = together(server, bodies) if users > 1 else in_turn(server, bodies)
-    return Spell(server, answers, out)
+    return Spell(server, answers)
 
 
 def print_spells(rounds, base):
@@ -53,8 +53,9 @@ def print_spells(rounds, base):
 
 
 def users_row(users):
-    """Output tokens/s of so many users: prompts of 128 tokens, answers of 128."""
+    """Output tokens/s of so many users."""
     def row(bench):
+        """Prompts of 128 tokens, answers of 128."""
         weir, llama = bench.pair(ROOMY)
         contestants = [llama, weir]
         if users > 1:
@@ -62,7 +63,7 @@ def users_row(users):
             contestants.append(ceiling)
 
         def work(c, rng):
-            return c.measure(users, PROMPT, OUT) if isinstance(c, Ceiling) else spell_of(bench, users, c, rng)
+            return c.measure(users, PROMPT, bench.texts.out(OUT)) if isinstance(c, Ceiling) else spell_of(bench, users, c, rng)
 
         rounds = Rounds(contestants).take(bench.rounds, f"{bench.seed} users {users}", work)
         print_spells(rounds, llama)
@@ -115,7 +116,7 @@ def schema_row(bench):
         return
 
     def work(mode, rng):
-        return Spell(mode.server, together(mode.server, [bench.texts.chat(rng, PROMPT, 64, **mode.more) for _ in range(8)]), 64)
+        return Spell(mode.server, together(mode.server, [bench.texts.chat(rng, PROMPT, 64, **mode.more) for _ in range(8)]))
 
     rounds = Rounds(list(modes.values())).take(bench.rounds, f"{bench.seed} schema", work)
     print_spells(rounds, modes[weir, "free"])

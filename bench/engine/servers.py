@@ -110,19 +110,37 @@ class WeirInfer(Server):
 
 class LlamaServer(Server):
     prefix, busy, outputs = "llamacpp:", ("requests_processing", "requests_deferred"), "tokens_predicted_total"
+    sizes = {}  # of its cache, by command
 
     def __init__(self, model, layout=None, threads=None, options=(), name="llama-server", build="bench", env=None,
                  unified=False):
         """`unified`: one cache for all slots, which any of them may fill. Without a layout: as it is set by default."""
-        self.port = free_port()
-        command = [str(cached(build) / "bin/llama-server"), "--model", str(model), "--port", str(self.port), "--metrics"]
+        command = [str(cached(build) / "bin/llama-server"), "--model", str(model), "--metrics"]
         if layout is not None:
             command += ["--parallel", str(layout.slots), "--ctx-size", str(round(layout.slots * layout.context)),
                         "--threads", str(threads), "--threads-batch", str(threads), "--flash-attn", "on",
                         "--kv-unified" if unified else "--no-kv-unified"]
-        super().__init__(name, [*command, *options], "/health", env)
-        sizes = re.findall(r"KV buffer size\s*=\s*([\d.]+) MiB", self.log_path.read_text(errors="replace"))
-        self.kv_bytes = int(sum(map(float, sizes)) * MIB)
+        command += options
+        self.kv_bytes = self.cache_bytes(command)
+        self.port = free_port()
+        super().__init__(name, [*command, "--port", str(self.port)], "/health", env)
+
+    @classmethod
+    def cache_bytes(cls, command):
+        """It tells the size of its cache only when it tells everything, which takes time: another
+        one is started and ended for that."""
+        if tuple(command) not in cls.sizes:
+            probe = Probe([*command, "-lv", "5", "--no-warmup"])
+            probe.stop()
+            found = re.findall(r"KV buffer size\s*=\s*([\d.]+) MiB", probe.log_path.read_text(errors="replace"))
+            cls.sizes[tuple(command)] = int(sum(map(float, found)) * MIB)
+        return cls.sizes[tuple(command)]
+
+
+class Probe(Server):
+    def __init__(self, command):
+        self.port = free_port()
+        super().__init__("llama-server-probe", [*command, "--port", str(self.port)], "/health")
 
 
 class Ceiling:
