@@ -131,6 +131,10 @@ def test_token(start_infer, tmp_path):
     assert post(infer, OK, headers={"Authorization": "Bearer s3cret"}).json()["error"]["code"] == "invalid_api_key"
     good = {"Authorization": "Bearer s3cret-of-the-front"}
     assert post(infer, OK, headers=good | {"x-weir-tenant": "org_1"}).status_code == 200
+    assert post(infer, OK, headers=good | {"x-weir-tenant": "org_1", "x-weir-weight": "400"}).status_code == 200
+    for weight in ("0", "10001", "-1", "1e3", "1.5", "heavy", str(2**64)):
+        answer = post(infer, OK, headers=good | {"x-weir-tenant": "org_1", "x-weir-weight": weight})
+        assert answer.status_code == 400 and answer.json()["error"]["param"] == "x-weir-weight", weight
     with infer.http() as http:
         assert http.get("/readyz").status_code == 200
         assert http.get("/metrics").status_code == 401
@@ -159,6 +163,37 @@ def test_full_queue(start_infer):
     m = infer.metrics()
     assert m["requests_refused_total"] == codes.count(429)
     assert m["requests_total"] == codes.count(200)
+
+
+@pytest.mark.short
+def test_full_queue_of_one_tenant_and_of_all(start_infer, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("front\n")
+    infer = start_infer("--parallel=1", "--context=512", "--queue=4", "--tenant-queue=2", f"--token-file={token}")
+    codes, lock = [], threading.Lock()
+
+    def one(tenant):
+        answer = post(infer, OK | {"max_tokens": 100, "ignore_eos": True},
+                      headers={"Authorization": "Bearer front", "x-weir-tenant": tenant})
+        with lock:
+            codes.append((tenant, answer.status_code))
+        if answer.status_code != 200:
+            assert int(answer.headers["retry-after"]) >= 1
+    threads = []
+    for tenant, count in [("a", 8), ("b", 8), ("c", 3)]:
+        threads += [threading.Thread(target=one, args=[tenant]) for _ in range(count)]
+        for thread in threads[-count:]:
+            thread.start()
+        end = time.monotonic() + 60  # until all of them wait, run, or were refused
+        while sum(t == tenant and code != 200 for t, code in codes) < count - 3 and time.monotonic() < end:
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert {code for tenant, code in codes if tenant == "a"} == {200, 429}
+    assert {code for tenant, code in codes if tenant == "b"} <= {200, 429, 503}
+    assert {code for _, code in codes} <= {200, 429, 503}
+    for tenant in "ab":
+        assert sum(t == tenant and code == 200 for t, code in codes) >= 2, codes
 
 
 @pytest.mark.short
