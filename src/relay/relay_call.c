@@ -24,6 +24,7 @@ enum {
 
 static bool find(struct relay_worker *worker, struct text id, const struct relay_model **out,
                  char *code, struct status *st);
+static bool does(const struct relay_model *model, enum relay_endpoint endpoint);
 static bool wait_ready(struct relay_worker *worker, const struct relay_model *model,
                        int64_t deadline_us, struct status *st);
 static bool deliver(struct relay_call *call, const struct relay_call_options *options,
@@ -41,8 +42,11 @@ bool relay_call_open(struct relay_worker *worker, const struct relay_call_option
     const struct relay_model *model;
     if (options->error_code != NULL)
         options->error_code[0] = '\0';
-    if (!find(worker, options->request->model, &model, options->error_code, st) ||
-        (model->local && !relay_request_for_local(options->request, st)))
+    if (!find(worker, options->request->model, &model, options->error_code, st))
+        return false;
+    if (!does(model, options->request->endpoint))
+        return relay_call_unsupported(model, options, st);
+    if (model->local && !relay_request_for_local(options->request, st))
         return false;
     struct relay_call *call = ARENA_NEW(options->arena, struct relay_call);
     call->worker = worker;
@@ -172,6 +176,13 @@ static bool find(struct relay_worker *worker, struct text id, const struct relay
     return status_fail_field(st, STATUS_NOT_FOUND, "model",
                              "the model '%.*s' does not exist; GET /v1/models lists those that do",
                              (int)text_utf8_whole(text_take(id, 100)), id.at);
+}
+
+/* Where nobody has said it yet, the model itself answers. */
+static bool does(const struct relay_model *model, enum relay_endpoint endpoint)
+{
+    unsigned tasks = relay_target_tasks(model->target);
+    return tasks == 0 || relay_endpoint_facts(endpoint)->task == NULL || (tasks & 1U << endpoint);
 }
 
 /* A local model may be loading, or coming back after a crash: its requests wait for it. */

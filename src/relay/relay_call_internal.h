@@ -45,3 +45,6 @@ MUST_CHECK bool relay_worker_origin(struct relay_worker *worker, struct relay_ta
  * may be made once more, and when. Waits, for its body. Returns false. */
 bool relay_call_refused(struct relay_call *call, const struct relay_call_options *options,
                         bool *again, int64_t *after_ms, struct status *st);
+/* That the model does not do what the request asks of it. Returns false. */
+bool relay_call_unsupported(const struct relay_model *model,
+                            const struct relay_call_options *options, struct status *st);

@@ -66,10 +66,7 @@ bool relay_call_refused(struct relay_call *call, const struct relay_call_options
         if (text_equal(code, TEXT("model_not_found"))) /* of the name that we gave it */
             return status_fail(st, STATUS_UPSTREAM, "the upstream does not know its model (%d)",
                                http_status);
-        set_code(options, TEXT("unsupported_endpoint"));
-        return status_fail_field(st, STATUS_NOT_FOUND, "model", "the model '%.*s' does not do %s",
-                                 TEXT_ARG(call->model->id),
-                                 relay_endpoint_facts(call->endpoint)->does);
+        return relay_call_unsupported(call->model, options, st);
     case 401:
     case 403: /* its words may quote the key: they stay here */
         return status_fail(st, STATUS_UPSTREAM,
@@ -77,6 +74,15 @@ bool relay_call_refused(struct relay_call *call, const struct relay_call_options
     default:
         return status_fail(st, STATUS_UPSTREAM, "the upstream answered with %d", http_status);
     }
+}
+
+bool relay_call_unsupported(const struct relay_model *model,
+                            const struct relay_call_options *options, struct status *st)
+{
+    set_code(options, TEXT("unsupported_endpoint"));
+    return status_fail_field(st, STATUS_NOT_FOUND, "model", "the model '%.*s' does not do %s",
+                             TEXT_ARG(model->id),
+                             relay_endpoint_facts(options->request->endpoint)->does);
 }
 
 static int64_t retry_after_ms(const struct http_response *response)

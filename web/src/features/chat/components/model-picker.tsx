@@ -38,19 +38,17 @@ export function ModelPicker({ models, model, onPick }: ModelPickerProps) {
   const { t } = useLingui();
   const stateOf = useModelState();
   const name = model?.name ?? t`No model`;
-  const items = models
-    .filter(chats)
-    .map((item) => {
-      const context = item.context_tokens === null ? null : formatContext(item.context_tokens);
-      const state = stateOf(item);
-      return {
-        id: item.id,
-        label: item.name,
-        note: context ? t`${state} · ${context} context` : state,
-        checked: item.id === model?.id,
-        run: () => onPick(item.id),
-      };
-    });
+  const items = models.filter(chats).map((item) => {
+    const context = item.context_tokens === null ? null : formatContext(item.context_tokens);
+    const state = stateOf(item);
+    return {
+      id: item.id,
+      label: item.name,
+      note: context ? t`${state} · ${context} context` : state,
+      checked: item.id === model?.id,
+      run: () => onPick(item.id),
+    };
+  });
   return (
     <MenuButton label={t`Model`} items={items} side="top" wide>
       {(trigger) => (
