@@ -2,16 +2,19 @@
 #include "log.h"
 #include <stdlib.h>
 
-/* Computing fewer anew takes less than keeping them. */
-enum { KEPT_TOKENS_MIN = 16 };
+enum {
+    KEPT_TOKENS_MIN = 16,    /* computing fewer anew takes less than keeping them */
+    COMPUTED_AGAIN_MAX = 256 /* so many are computed again for another's turn */
+};
 
+static uint32_t tokens_to_give(const struct infer_engine *e);
 static void keep(struct infer_engine *e, struct infer_request *r);
 static void bring_back(struct infer_engine *e, struct infer_request *r);
 
 void infer_engine_make_room(struct infer_engine *e)
 {
     struct infer_task *task;
-    while ((task = infer_sched_make_room(e->sched)) != NULL) {
+    while ((task = infer_sched_make_room(e->sched, tokens_to_give(e))) != NULL) {
         keep(e, infer_request_of(task));
         e->backend->ops->clear(e->backend, infer_sched_preempt(e->sched, task));
     }
@@ -32,6 +35,18 @@ void infer_engine_unkeep(struct infer_engine *e, struct infer_request *r)
     e->kept_bytes -= r->kept_bytes;
     r->kept_bytes = 0;
     free(TAKE(r->kept));
+}
+
+/* As many as there is memory to keep. */
+static uint32_t tokens_to_give(const struct infer_engine *e)
+{
+    uint64_t all = (uint64_t)e->facts.parallel * e->facts.context;
+    uint64_t each = e->facts.kv_bytes / all + 1,
+             free_bytes = e->options.kept_bytes_max - e->kept_bytes;
+    uint64_t tokens = free_bytes / each;
+    return tokens < COMPUTED_AGAIN_MAX ? COMPUTED_AGAIN_MAX
+           : tokens < UINT32_MAX       ? (uint32_t)tokens
+                                       : UINT32_MAX;
 }
 
 /* The limit is looked at before the memory is asked for; without room it is computed again. */

@@ -7,6 +7,7 @@ enum {
     PROMPT_ROWS_MIN = 8 /* fewer say nothing about the time of one */
 };
 
+static uint32_t fitting(const struct infer_pace *pace, double us, uint32_t room);
 static double decode_us(const struct infer_pace *pace, uint32_t writers);
 static double towards(double from, double to);
 
@@ -45,23 +46,20 @@ uint32_t infer_pace_budget(struct infer_pace *pace, const struct infer_demand *d
 {
     uint32_t room = pace->batch > demand->writers ? pace->batch - demand->writers : 1;
     if (demand->writers == 0)
-        return room;
+        return fitting(pace, INFER_PACE_BURST * (double)pace->target_us, room);
     if (pace->fixed > 0)
         return pace->fixed < room ? pace->fixed : room;
     double gained = (double)demand->writers / INFER_PACE_RARELY;
     pace->credit += gained;
     if (pace->credit > pace->bursts_kept)
         pace->credit = pace->bursts_kept;
-    double target = (double)pace->target_us, left = target - decode_us(pace, demand->writers);
-    double fit = pace->prompt_us > 0 ? left / pace->prompt_us : room;
-    uint32_t tokens = fit >= room                   ? room
-                      : fit > INFER_PACE_TOKENS_MIN ? (uint32_t)fit
-                                                    : INFER_PACE_TOKENS_MIN;
-    tokens = tokens < room ? tokens : room;
+    double target = (double)pace->target_us;
+    uint32_t tokens = fitting(pace, target - decode_us(pace, demand->writers), room);
     if (demand->prompt_tokens <= tokens)
         return tokens;
     uint32_t all = demand->prompt_tokens < room ? (uint32_t)demand->prompt_tokens : room;
-    bool burst = demand->prompt_tokens <= pace->batch && demand->prompts >= demand->writers &&
+    double done = (double)demand->prompts * all / (double)demand->prompt_tokens;
+    bool burst = done >= demand->writers &&
                  infer_pace_estimate_us(pace, demand->writers, all) <= INFER_PACE_BURST * target &&
                  pace->credit >= demand->writers;
     if (!burst)
@@ -84,6 +82,15 @@ double infer_pace_estimate_us(const struct infer_pace *pace, uint32_t writers,
                               uint32_t prompt_tokens)
 {
     return decode_us(pace, writers) + pace->prompt_us * prompt_tokens;
+}
+
+static uint32_t fitting(const struct infer_pace *pace, double us, uint32_t room)
+{
+    double tokens = pace->prompt_us > 0 ? us / pace->prompt_us : room;
+    if (tokens >= room)
+        return room;
+    uint32_t least = room < INFER_PACE_TOKENS_MIN ? room : INFER_PACE_TOKENS_MIN;
+    return tokens > least ? (uint32_t)tokens : least;
 }
 
 static double decode_us(const struct infer_pace *pace, uint32_t writers)

@@ -42,7 +42,9 @@ static void budgets(void **state)
         {"one long prompt", {8, 1, 4000}, 164},
         {"it fits", {1, 1, 100}, 185},
         {"seven short ones beside one writer: at once", {1, 7, 480}, 480},
-        {"more than a batch: not at once", {1, 7, 560}, 185},
+        {"more than a batch: most of them", {1, 7, 560}, BATCH - 1},
+        {"too long to be done by it", {1, 1, 1000}, 185},
+        {"two longer ones, of which one would be done", {2, 2, 1000}, 182},
         {"more suffer than gain", {4, 2, 300}, 176},
         {"one long prompt, alone beside one writer", {1, 1, 500}, 500},
         {"longer than four targets", {40, 40, 472}, 68},
@@ -59,6 +61,8 @@ static void budgets(void **state)
     pace = open_pace(0);
     infer_pace_calibrate_decode(&pace, 8, 900000);
     assert_int_equal(infer_pace_budget(&pace, &rows[1].demand), INFER_PACE_TOKENS_MIN);
+    pace.prompt_us = 10000; /* nobody writes, but a batch would take five seconds */
+    assert_int_equal(infer_pace_budget(&pace, &rows[0].demand), 80);
     struct infer_demand full = {BATCH, 1, 10};
     assert_int_equal(infer_pace_budget(&pace, &full), 1);
 }

@@ -93,8 +93,9 @@ void infer_sched_add(struct infer_sched *sched, struct infer_task *task);
 int32_t infer_sched_drop(struct infer_sched *sched, struct infer_task *task);
 
 /* The next task that has to make room, or NULL. The caller keeps its cache where it can, then calls
- * infer_sched_preempt. */
-struct infer_task *infer_sched_make_room(struct infer_sched *sched);
+ * infer_sched_preempt. Who has more than `turn_tokens_max` tokens in the cache need not go only
+ * because it is another's turn: for what is too much to be kept, computing it again costs all. */
+struct infer_task *infer_sched_make_room(struct infer_sched *sched, uint32_t turn_tokens_max);
 /* The task waits again, before all others of its tenant. Returns the sequence to be cleared. */
 int32_t infer_sched_preempt(struct infer_sched *sched, struct infer_task *task);
 /* Lets in the next one for whom there is room, or NULL: it has a sequence now, with nothing in it.

@@ -115,7 +115,7 @@ static bool is_next(const struct world *w, uint32_t tenant)
 static void make_room(struct world *w)
 {
     struct infer_task *task;
-    while ((task = infer_sched_make_room(w->sched)) != NULL) {
+    while ((task = infer_sched_make_room(w->sched, CONTEXT / 2)) != NULL) {
         struct life *life = life_of(task);
         assert_true(task->sequence >= 0);
         bool only = !task->paused && running_of(w, task->tenant) == 1;

@@ -4,13 +4,13 @@
 static bool grow(struct infer_sched *s, struct infer_task *task);
 static struct infer_task *victim_of_shortage(const struct infer_sched *s);
 static struct infer_task *victim_of_standstill(const struct infer_sched *s);
-static struct infer_task *victim_of_turn(const struct infer_sched *s);
+static struct infer_task *victim_of_turn(const struct infer_sched *s, uint32_t tokens_max);
 static struct infer_task *newest_of_furthest(const struct infer_sched *s, uint32_t running_min,
                                              bool paused_only, const struct infer_tenant *but);
 static uint64_t cache_free(const struct infer_sched *s);
 static bool anything_runs(const struct infer_sched *s);
 
-struct infer_task *infer_sched_make_room(struct infer_sched *s)
+struct infer_task *infer_sched_make_room(struct infer_sched *s, uint32_t turn_tokens_max)
 {
     infer_sched_refresh(s);
     for (uint32_t i = 0; i < s->options.sequences; i++) {
@@ -22,7 +22,7 @@ struct infer_task *infer_sched_make_room(struct infer_sched *s)
     }
     s->chosen = victim_of_standstill(s);
     if (s->chosen == NULL && !s->gave_way) {
-        s->chosen = victim_of_turn(s);
+        s->chosen = victim_of_turn(s, turn_tokens_max);
         s->gave_way = s->chosen != NULL;
     }
     return s->chosen;
@@ -90,7 +90,7 @@ static struct infer_task *victim_of_standstill(const struct infer_sched *s)
 }
 
 /* The next one finds no room, and its tenant has less than it should. */
-static struct infer_task *victim_of_turn(const struct infer_sched *s)
+static struct infer_task *victim_of_turn(const struct infer_sched *s, uint32_t tokens_max)
 {
     const struct infer_task *next = infer_vtc_first(s->vtc);
     if (s->options.lag_tokens == 0 || next == NULL || infer_sched_fits(s, next))
@@ -102,7 +102,7 @@ static struct infer_task *victim_of_turn(const struct infer_sched *s)
     bool at_once = tenant->running == 0 && victim != NULL;
     if (victim == NULL)
         victim = newest_of_furthest(s, 1, false, tenant);
-    if (victim == NULL)
+    if (victim == NULL || victim->computed > tokens_max)
         return NULL;
     /* As it will be without the victim, or that one would be the next. */
     uint64_t theirs = infer_vtc_claim(victim->vtc.tenant) -

@@ -266,8 +266,10 @@ static void became_idle(struct infer_vtc *vtc)
         else if (least == NULL || t->counter < least->counter)
             least = t;
     }
-    if (vtc->idle > IDLE_MAX)
+    if (vtc->idle > IDLE_MAX) {
+        WEIR_ASSERT(least != NULL);
         forget(vtc, least);
+    }
 }
 
 static void forget(struct infer_vtc *vtc, struct infer_tenant *tenant)
