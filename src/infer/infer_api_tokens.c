@@ -106,7 +106,7 @@ static void end_tokens(void *tokens)
 static void add_strings(const struct infer_vocab *vocab, const struct infer_tokens *tokens,
                         struct work *work)
 {
-    struct text_buf one = text_buf_in(work->arena, 4 * INFER_PIECE_BYTES_MAX);
+    struct text_buf one = text_buf_in(work->arena, (size_t)4 * INFER_PIECE_BYTES_MAX);
     text_buf_add(&work->answer, TEXT("["));
     for (uint32_t i = 0; i < tokens->count; i++) {
         one.len = 0;
