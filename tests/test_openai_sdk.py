@@ -77,7 +77,7 @@ def test_cached_tokens(client):
                                               stream_options={"include_usage": True})
     assert first.usage.prompt_tokens_details.cached_tokens < 64
     assert first.usage.prompt_tokens <= second.usage.prompt_tokens_details.cached_tokens < second.usage.prompt_tokens
-    assert last.usage.prompt_tokens_details.cached_tokens == second.usage.prompt_tokens - 1
+    assert last.usage.prompt_tokens_details.cached_tokens >= second.usage.prompt_tokens_details.cached_tokens
 
 
 def test_no_usage_unless_asked(client):

@@ -49,7 +49,7 @@ def test_a_second_turn(infer, start_infer):
     first, second, again = usages
     assert cached(first) == 0
     assert first.prompt_tokens <= cached(second) < second.prompt_tokens
-    assert cached(again) == again.prompt_tokens - 1
+    assert cached(second) <= cached(again) < again.prompt_tokens
     assert [u.prompt_tokens for u in usages] == [u.prompt_tokens for u in plain_usages]
     counts = off.metrics()
     assert counts["prefix_hits_total"] == counts["prefix_bytes"] == counts["prefix_entries"] == 0
