@@ -91,6 +91,7 @@ static const struct {
     [OPTION_QUEUE] = {1, 100000},        [OPTION_QUEUE_TOKENS] = {1, INT64_C(1) << 40},
     [OPTION_TENANT_QUEUE] = {1, 100000}, [OPTION_TENANT_QUEUE_TOKENS] = {1, INT64_C(1) << 40},
     [OPTION_GPU_LAYERS] = {-1, 10000},   [OPTION_POLL] = {0, 100},
+    [OPTION_PREFIX_MIB] = {-1, 1 << 24}, [OPTION_PREFIX_TENANT_MIB] = {0, 1 << 24},
     [OPTION_DRAIN] = {0, 3600},          [OPTION_REPORT_FD] = {3, 1024},
 };
 static const char help[] =

@@ -164,7 +164,7 @@ void infer_engine_prefix_restore(struct infer_engine *e)
 static void enter(struct infer_engine *e, struct infer_request *r)
 {
     struct infer_engine_prefix *p = e->prefix;
-    uint32_t count = r->prompt_count - 1, cached = 0;
+    uint32_t count = r->prompt_count + r->task.output - 1, cached = 0;
     struct infer_prefix_found found;
     r->prefix.entered = true;
     find(e, r, count, &found);
@@ -193,7 +193,7 @@ static void enter(struct infer_engine *e, struct infer_request *r)
 static bool save_running(struct infer_engine *e, const struct infer_request *r, uint32_t known)
 {
     struct infer_request *best = NULL;
-    uint32_t count = r->prompt_count - 1, best_usable = known;
+    uint32_t count = r->prompt_count + r->task.output - 1, best_usable = known;
     for (struct infer_request *l = e->first; l != NULL; l = l->after) {
         uint32_t has = l->task.sequence < 0 ? 0 : l->task.computed,
                  most = has < count ? has : count;

@@ -136,6 +136,7 @@ static bool open_context(struct infer_llama *l, struct status *st)
     params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
     params.type_k = params.type_v = cache_types[l->options.cache_type];
     params.kv_unified = false;
+    params.swa_full = false; /* what lies behind a window is of no use: not kept (see trim) */
     params.abort_callback = on_abort;
     params.abort_callback_data = l;
     infer_llama_complaint_clear();

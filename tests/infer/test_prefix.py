@@ -1,16 +1,15 @@
 """What was computed once is not computed again, and nobody gets what another wrote."""
 
 import concurrent.futures
-import time
 
 import pytest
 
 RULES = "You answer in one short sentence. " + " ".join(
-    f"Rule {i}: whoever asks about number {i} hears that it is {'even' if i % 2 == 0 else 'odd'}." for i in range(28))
+    f"Rule {i}: whoever asks about number {i} hears that it is {'even' if i % 2 == 0 else 'odd'}." for i in range(12))
 
 
 def ask(client, messages, **more):
-    more.setdefault("max_tokens", 24)
+    more.setdefault("max_tokens", 16)
     return client.chat.completions.create(model="smol", messages=messages, temperature=0, **more)
 
 
@@ -60,16 +59,16 @@ def test_a_second_turn(infer, start_infer):
 
 
 def test_tenants_are_apart(start_infer):
-    infer = start_infer("--context=1024", "--parallel=2", WEIR_INFER_TOKEN="secret")
+    infer = start_infer("--context=512", "--parallel=2", WEIR_INFER_TOKEN="secret")
     messages = [{"role": "system", "content": RULES}, {"role": "user", "content": "What is nine?"}]
     with infer.openai(api_key="secret") as client:
         def known(tenant):
             return cached(ask(client, messages, max_tokens=2, extra_headers={"x-weir-tenant": tenant}).usage)
         assert known("org_a") == 0
-        assert known("org_a") > 400
+        assert known("org_a") > 150
         assert known("org_b") == known("org_") == known("org_a2") == 0
         assert known("") == 0
-        assert known("org_b") > 400
+        assert known("org_b") > 150
 
 
 def counted(infer):
@@ -79,34 +78,33 @@ def counted(infer):
 @pytest.mark.parametrize("parallel", [8, 2])
 def test_eight_at_once_compute_it_once(start_infer, parallel):
     """Of as many as come together the first computes what they share, and the others wait for it."""
-    infer = start_infer("--context=1024", f"--parallel={parallel}")
+    infer = start_infer("--context=512", f"--parallel={parallel}")
     prompts = [[{"role": "system", "content": RULES}, {"role": "user", "content": f"{word}?"}]
                for word in "One Two Three Four Five Six Seven Eight".split()]
     with infer.openai() as client, concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda messages: ask(client, messages, max_tokens=8), prompts))
         together = counted(infer)
         asked = answers[0].usage.prompt_tokens
-        assert asked > 500
+        assert asked > 200
         assert together <= asked + 7 * 64
-        assert sorted(cached(a.usage) > 400 for a in answers) == [False] + 7 * [True]
+        assert sorted(cached(a.usage) > 150 for a in answers) == [False] + 7 * [True]
         assert sum(a.usage.prompt_tokens - cached(a.usage) for a in answers) == together
         # The n answers of one request share its prompt too.
-        several = ask(client, prompts[0] + [{"role": "user", "content": "All of them. " * 30}], n=4, max_tokens=4)
+        several = ask(client, prompts[0] + [{"role": "user", "content": "All of them. " * 20}], n=4, max_tokens=4)
         assert counted(infer) - together <= several.usage.prompt_tokens - cached(several.usage) + 3
-        assert cached(several.usage) > 400
+        assert cached(several.usage) > 150
 
 
 def test_many_tenants_in_little_memory(start_infer):
     """The limit holds, and what does not fit any more is computed again."""
-    infer = start_infer("--context=1024", "--parallel=4", "--prefix-mib=24", WEIR_INFER_TOKEN="secret")
+    infer = start_infer("--context=512", "--parallel=4", "--prefix-mib=12", WEIR_INFER_TOKEN="secret")
     with infer.openai(api_key="secret") as client, concurrent.futures.ThreadPoolExecutor(4) as pool:
         def one(i):
-            rules = f"You are number {i}. " + RULES[:1200]
-            return talk(client, rules, max_tokens=8, extra_headers={"x-weir-tenant": f"org_{i % 3}"})
-        for texts, usages in pool.map(one, range(9)):
+            return talk(client, f"You are number {i}. {RULES}", max_tokens=4,
+                        extra_headers={"x-weir-tenant": f"org_{i % 3}"})
+        for texts, usages in pool.map(one, range(6)):
             assert texts[1] and cached(usages[0]) < 64
-    end = time.monotonic() + 10
-    while (counts := infer.metrics())["free_sequences"] < 4:
-        assert time.monotonic() < end
-    assert 0 < counts["prefix_bytes"] <= 24 << 20
-    assert counts["prefix_evicted_total"] > 0 and counts["prefix_hits_total"] > 0
+    with infer.http(headers={"authorization": "Bearer secret"}) as http:
+        counts = dict(line.split() for line in http.get("/metrics").text.splitlines() if line[0] != "#")
+    assert 0 < int(counts["weir_infer_prefix_bytes"]) <= 12 << 20
+    assert int(counts["weir_infer_prefix_evicted_total"]) > 0 < int(counts["weir_infer_prefix_hits_total"])
