@@ -58,6 +58,11 @@ bool infer_answer_add(struct infer_answer *a, struct text piece, struct text *ou
     return false;
 }
 
+size_t infer_answer_held(const struct infer_answer *a)
+{
+    return a->held.len;
+}
+
 struct text infer_answer_rest(struct infer_answer *a)
 {
     return send(a, a->held.len);
@@ -94,7 +99,7 @@ static struct text send(struct infer_answer *a, size_t count)
 {
     struct text left = {a->held.at, count};
     a->sent.len = 0;
-    if (text_utf8_valid(left)) {
+    if (text_utf8_valid(left) && text_find_byte(left, 0) == left.len) {
         add(&a->sent, left.at, left.len);
         left.len = 0;
     }
@@ -102,7 +107,7 @@ static struct text send(struct infer_answer *a, size_t count)
         size_t width = 1;
         while (width < 4 && width <= left.len && !text_utf8_valid(text_take(left, width)))
             width++;
-        if (width <= left.len && text_utf8_valid(text_take(left, width))) {
+        if (width <= left.len && text_utf8_valid(text_take(left, width)) && left.at[0] != 0) {
             add(&a->sent, left.at, width);
             left = text_skip(left, width);
         } else {

@@ -1,6 +1,7 @@
 /* infer_answer: the tokens of an answer as text that can be sent: never half a character, never a
- * stop string nor the beginning of one, and always valid UTF-8 (bytes that cannot be are U+FFFD).
- * One answer, one fiber. Nothing here waits. */
+ * stop string nor the beginning of one, and always valid UTF-8 (bytes that cannot be are U+FFFD,
+ * and so is the zero byte, which JSON's readers do not all take). One answer, one fiber. Nothing
+ * here waits. */
 #pragma once
 #include "base.h"
 #include "text.h"
@@ -18,5 +19,7 @@ AUTO_DEFINE(infer_answer, infer_answer_free)
  * call. True when a stop string is complete: it and what follows are left out, and this was the
  * last call. */
 bool infer_answer_add(struct infer_answer *answer, struct text piece, struct text *out);
+/* How many bytes of the tokens so far are held back. */
+size_t infer_answer_held(const struct infer_answer *answer);
 /* What was held back, at the end of an answer without a stop string. */
 struct text infer_answer_rest(struct infer_answer *answer);

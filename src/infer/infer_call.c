@@ -1,23 +1,13 @@
 #include "infer_call.h"
-#include "infer_vocab.h"
+#include "infer_call_internal.h"
 #include "json.h"
 #include "rand.h"
-#include <math.h>
-#include <pthread.h>
 #include <string.h>
 
-enum {
-    MODEL_BYTES_MAX = 256,
-    MESSAGES_MAX = 4096,
-    PARTS_MAX = 1024,
-    STOP_BYTES_MAX = 256,
-    REPEAT_LAST_MAX = 2048
-};
+enum { MODEL_BYTES_MAX = 256, STOP_BYTES_MAX = 256, REPEAT_LAST_MAX = 2048 };
 /* For what is not asked. The dialect's own (1, 1, no limit) let small models drift into noise. */
 static const float unasked_temperature = 0.8F, unasked_top_p = 0.95F, unasked_min_p = 0.05F;
 static const int64_t unasked_top_k = 40;
-
-enum { GUARD_MARKS = 4, GUARD_BYTES = 3 * GUARD_MARKS };
 
 /* What becomes of a field. REFUSED: 400, unless it has the value that means "not used". */
 static const struct {
@@ -43,23 +33,24 @@ static const struct {
     {"repeat_penalty", TAKEN},
     {"repeat_last_n", TAKEN},
     {"ignore_eos", TAKEN},
+    {"logprobs", TAKEN},
+    {"top_logprobs", TAKEN},
+    {"response_format", TAKEN},
+    {"grammar", TAKEN},
+    {"tools", TAKEN},
+    {"tool_choice", TAKEN},
+    {"parallel_tool_calls", TAKEN},
     {"user", IGNORED},
     {"metadata", IGNORED},
     {"safety_identifier", IGNORED},
     {"prompt_cache_key", IGNORED},
     {"prompt_cache_retention", IGNORED},
     {"service_tier", IGNORED},
-    {"parallel_tool_calls", IGNORED},
     {"verbosity", IGNORED},
     {"reasoning_effort", IGNORED},
     {"store", REFUSED},
-    {"logprobs", REFUSED},
-    {"top_logprobs", REFUSED},
-    {"tools", REFUSED},
-    {"tool_choice", REFUSED},
     {"functions", REFUSED},
     {"function_call", REFUSED},
-    {"response_format", REFUSED},
     {"modalities", REFUSED},
     {"audio", REFUSED},
     {"prediction", REFUSED},
@@ -79,17 +70,9 @@ static bool read_bias(const struct json_at *in, struct arena *arena, struct infe
 static bool read_lengths(const struct json_at *in, int64_t tokens_min, struct infer_call *out,
                          struct status *st);
 static bool read_stops(const struct json_at *in, struct infer_call *out, struct status *st);
-static bool read_messages(const struct json_at *in, const struct infer_vocab *vocab,
-                          struct arena *arena, struct infer_call *out, struct status *st);
-static bool read_message(const struct json_at *message, const struct infer_vocab *vocab,
-                         struct arena *arena, struct text_buf *buf, struct status *st);
-static bool read_content(const struct json_at *message, bool may_miss, struct arena *arena,
-                         struct text *out, struct status *st);
-static void add_guarded(struct text_buf *buf, struct arena *arena, const struct infer_vocab *vocab,
-                        struct text text);
 static bool text_of_value(const json_t *value, struct text *out);
 
-bool infer_call_read(struct text body, const struct infer_vocab *vocab, struct arena *arena,
+bool infer_call_read(struct text body, const struct infer_call_model *model, struct arena *arena,
                      struct infer_call *out, struct status *st)
 {
     json_t *root;
@@ -100,7 +83,8 @@ bool infer_call_read(struct text body, const struct infer_vocab *vocab, struct a
     if (!json_is_object(root))
         return status_fail(st, STATUS_INVALID, "the body must be a JSON object");
     if (!check_fields(&in, st) || !infer_call_read_common(&in, 1, arena, &call, st) ||
-        !read_messages(&in, vocab, arena, &call, st))
+        !infer_call_read_output(&in, arena, &call, st) ||
+        !infer_call_read_messages(&in, model, arena, &call, st))
         return false;
     *out = call;
     return true;
@@ -161,17 +145,12 @@ static bool check_fields(const struct json_at *in, struct status *st)
 static bool means_unused(const char *name, const json_t *value)
 {
     struct text text;
-    if (strcmp(name, "response_format") == 0)
-        return text_of_value(json_object_get(value, "type"), &text) &&
-               text_equal(text, TEXT("text"));
     if (strcmp(name, "modalities") == 0)
         return json_array_size(value) == 1 && text_of_value(json_array_get(value, 0), &text) &&
                text_equal(text, TEXT("text"));
-    if (strcmp(name, "tool_choice") == 0 || strcmp(name, "function_call") == 0)
-        return text_of_value(value, &text) && /* auto among no tools is none */
+    if (strcmp(name, "function_call") == 0)
+        return text_of_value(value, &text) && /* auto among no functions is none */
                (text_equal(text, TEXT("none")) || text_equal(text, TEXT("auto")));
-    if (strcmp(name, "top_logprobs") == 0)
-        return json_is_integer(value) && json_integer_value(value) == 0;
     return json_is_false(value) || (json_is_array(value) && json_array_size(value) == 0);
 }
 
@@ -288,135 +267,6 @@ static bool read_stops(const struct json_at *in, struct infer_call *out, struct 
             return json_fail(&item, "", st, "must not be empty");
     }
     return true;
-}
-
-static bool read_messages(const struct json_at *in, const struct infer_vocab *vocab,
-                          struct arena *arena, struct infer_call *out, struct status *st)
-{
-    struct json_at list;
-    if (!json_get_array(in, "messages", JSON_REQUIRED, MESSAGES_MAX, &list, st))
-        return false;
-    if (json_count(&list) == 0)
-        return json_fail(in, "messages", st, "must not be empty");
-    struct text_buf buf = text_buf_in(arena, (size_t)INFER_CALL_BODY_BYTES_MAX * 7);
-    text_buf_add(&buf, TEXT("["));
-    for (size_t i = 0; i < json_count(&list); i++) {
-        struct json_at message;
-        if (i > 0)
-            text_buf_add(&buf, TEXT(","));
-        if (!json_item_object(&list, i, &message, st) ||
-            !read_message(&message, vocab, arena, &buf, st))
-            return false;
-    }
-    text_buf_add(&buf, TEXT("]"));
-    if (buf.cut)
-        return status_fail_field(st, STATUS_TOO_LARGE, "messages", "messages are too long");
-    out->messages = arena_cstr(arena, text_buf_text(&buf));
-    return true;
-}
-
-static bool read_message(const struct json_at *message, const struct infer_vocab *vocab,
-                         struct arena *arena, struct text_buf *buf, struct status *st)
-{
-    static const char *const roles[] = {"system", "developer", "user", "assistant", NULL};
-    static const char *const known[] = {"role",         "content",     "name",
-                                        "refusal",      "tool_calls",  "function_call",
-                                        "audio",        "annotations", "reasoning_content",
-                                        "tool_call_id", NULL};
-    static const char *const unsupported[] = {"tool_calls", "function_call", "audio",
-                                              "tool_call_id"};
-    size_t role;
-    struct text content, name;
-    struct json_at any;
-    if (!json_get_choice(message, "role", JSON_REQUIRED, roles, &role, st) ||
-        !json_only(message, known, st) ||
-        !json_get_text(message, "name", JSON_OPTIONAL, MODEL_BYTES_MAX, &name, st))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(unsupported); i++)
-        if (json_get_any(message, unsupported[i], &any) &&
-            json_array_size(any.value) + !json_is_array(any.value) > 0)
-            return json_fail(message, unsupported[i], st, "is not supported by this server");
-    bool is_assistant = strcmp(roles[role], "assistant") == 0;
-    if (!read_content(message, is_assistant, arena, &content, st))
-        return false;
-    text_buf_addf(buf, "{\"role\":\"%s\",\"content\":", roles[role]);
-    add_guarded(buf, arena, vocab, content);
-    text_buf_add(buf, TEXT("}"));
-    return true;
-}
-
-/* A text, or a list of parts that are texts, which are put together. */
-static bool read_content(const struct json_at *message, bool may_miss, struct arena *arena,
-                         struct text *out, struct status *st)
-{
-    static const char *const types[] = {"text", "refusal", NULL};
-    struct json_at any, list;
-    *out = TEXT("");
-    if (!json_get_any(message, "content", &any))
-        return may_miss || json_fail(message, "content", st, "is missing");
-    if (!json_is_array(any.value))
-        return json_get_text(message, "content", JSON_REQUIRED, INFER_CALL_BODY_BYTES_MAX, out, st);
-    if (!json_get_array(message, "content", JSON_REQUIRED, PARTS_MAX, &list, st))
-        return false;
-    struct text_buf buf = text_buf_in(arena, INFER_CALL_BODY_BYTES_MAX);
-    for (size_t i = 0; i < json_count(&list); i++) {
-        struct json_at part;
-        size_t type;
-        struct text text;
-        if (!json_item_object(&list, i, &part, st) ||
-            !json_get_choice(&part, "type", JSON_REQUIRED, types, &type, st) ||
-            !json_get_text(&part, types[type], JSON_REQUIRED, INFER_CALL_BODY_BYTES_MAX, &text, st))
-            return false;
-        text_buf_add(&buf, text);
-    }
-    *out = text_buf_text(&buf);
-    return true;
-}
-
-/* The guard goes behind the first character of each text of a control token. */
-static void add_guarded(struct text_buf *buf, struct arena *arena, const struct infer_vocab *vocab,
-                        struct text text)
-{
-    struct text_buf safe = {0};
-    size_t from = 0;
-    for (size_t i = 0; vocab != NULL && i < text.len; i++) {
-        if (infer_vocab_control_at(vocab, text_skip(text, i)) == 0)
-            continue;
-        if (from == 0)
-            safe = text_buf_in(arena, (size_t)INFER_CALL_BODY_BYTES_MAX * 7);
-        size_t first = i + 1;
-        while (first < text.len && ((unsigned char)text.at[first] & 0xC0) == 0x80)
-            first++;
-        text_buf_add(&safe, (struct text){text.at + from, first - from});
-        text_buf_add(&safe, infer_call_guard());
-        from = first;
-    }
-    if (from == 0) {
-        text_buf_add_json(buf, text);
-        return;
-    }
-    text_buf_add(&safe, text_skip(text, from));
-    buf->cut |= safe.cut;
-    text_buf_add_json(buf, text_buf_text(&safe));
-}
-
-static char guard[GUARD_BYTES];
-
-static void draw_guard(void)
-{
-    for (int i = 0; i < GUARD_MARKS; i++) {
-        char *mark = guard + 3 * (size_t)i; /* U+FDD0 to U+FDEF */
-        mark[0] = (char)0xEF;
-        mark[1] = (char)0xB7;
-        mark[2] = (char)(0x90 + rand_below(32));
-    }
-}
-
-struct text infer_call_guard(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, draw_guard);
-    return (struct text){guard, sizeof guard};
 }
 
 static bool text_of_value(const json_t *value, struct text *out)

@@ -6,7 +6,8 @@
 static bool read_call(struct arena *arena, const char *body, struct infer_call *call,
                       struct status *st)
 {
-    return infer_call_read(text_of(body), NULL, arena, call, st);
+    struct infer_call_model model = {.vocab = NULL};
+    return infer_call_read(text_of(body), &model, arena, call, st);
 }
 
 static void everything(void **state)
@@ -115,7 +116,28 @@ static void refused(void **state)
         {",\"stream_options\":{}}", "stream_options"},
         {",\"stream\":true,\"stream_options\":{\"x\":1}}", "stream_options.x"},
         {",\"logit_bias\":{\"9999999999\":1}}", "logit_bias"},
-        {",\"tools\":[1]}", "tools"},
+        {",\"tools\":[1]}", "tools[0]"},
+        {",\"top_logprobs\":2}", "top_logprobs"},
+        {",\"tool_choice\":\"required\"}", "tool_choice"},
+        {",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}",
+         "tool_choice.function.name"},
+        {",\"grammar\":\"root ::= 1\",\"response_format\":{\"type\":\"json_object\"}}", "grammar"},
+        {",\"grammar\":\"\"}", "grammar"},
+        {",\"response_format\":{\"type\":\"json_schema\"}}", "response_format.json_schema"},
+        {",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","
+         "\"strict\":true,\"schema\":{\"properties\":{\"a\":{\"not\":{}}}}}}}",
+         "response_format.json_schema.schema.properties.a.not"},
+        {",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}",
+         "tools[0].function.name"},
+        {",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},"
+         "{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}",
+         "tools[1].function.name"},
+        {",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":"
+         "{\"type\":\"string\"}}}]}",
+         "tools[0].function.parameters.type"},
+        {",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":"
+         "{\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"thing\"}}}}}]}",
+         "tools[0].function.parameters.properties.x.type"},
         {",\"unknown\":0}", "unknown"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

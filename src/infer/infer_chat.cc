@@ -6,6 +6,7 @@ extern "C" {
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <string>
 
 struct infer_chat {
@@ -13,42 +14,62 @@ struct infer_chat {
     /* Without tools the template alone tells all: `common` then need not work out, by rendering the
      * template many times, how an answer is to be taken apart. */
     bool plain = false;
+    bool takes_tools = false;
+    bool thinks = false;
 };
+
+struct infer_chat_format {
+    std::shared_ptr<const common_chat_parser_params> params;
+};
+
+static const char probe_messages[] =
+    R"([{"role":"user","content":"one"},{"role":"assistant","content":"two"},)"
+    R"({"role":"user","content":"three"}])";
+static const char probe_tools[] =
+    R"([{"type":"function","function":{"name":"weir_probe","description":"A probe.","parameters":)"
+    R"({"type":"object","properties":{"weir_argument":{"type":"integer"}},)"
+    R"("required":["weir_argument"]}}}])";
 
 static common_chat_params apply(const infer_chat *chat, const infer_chat_input *input, bool plain)
 {
     common_chat_templates_inputs in;
     in.messages =
         common_chat_msgs_parse_oaicompat(common_json::parse(std::string(input->messages)));
-    if (input->tools != nullptr)
+    if (input->tools != nullptr) {
         in.tools = common_chat_tools_parse_oaicompat(common_json::parse(std::string(input->tools)));
-    if (input->tool_choice != nullptr)
-        in.tool_choice = common_chat_tool_choice_parse_oaicompat(input->tool_choice);
-    if (input->json_schema != nullptr)
-        in.json_schema = input->json_schema;
-    in.parallel_tool_calls = input->parallel_tool_calls;
+        in.tool_choice =
+            input->must_call ? COMMON_CHAT_TOOL_CHOICE_REQUIRED : COMMON_CHAT_TOOL_CHOICE_AUTO;
+        in.parallel_tool_calls = input->parallel;
+    }
+    in.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+    in.enable_thinking = !input->no_thoughts;
     in.force_pure_content = plain;
     return common_chat_templates_apply(chat->templates.get(), in);
 }
 
-static bool is_plain(const infer_chat *chat)
+static void look_at(infer_chat *chat)
 {
     infer_chat_input probe = {};
-    probe.messages = R"([{"role":"user","content":"one"},{"role":"assistant","content":"two"},)"
-                     R"({"role":"user","content":"three"}])";
+    probe.messages = probe_messages;
     try {
         common_chat_params full = apply(chat, &probe, false);
-        return !full.supports_thinking && full.grammar.empty() && full.additional_stops.empty() &&
-               full.prompt == apply(chat, &probe, true).prompt;
+        chat->thinks = full.supports_thinking;
+        chat->plain = !full.supports_thinking && full.grammar.empty() &&
+                      full.additional_stops.empty() &&
+                      full.prompt == apply(chat, &probe, true).prompt;
+        probe.tools = probe_tools;
+        probe.must_call = true;
+        common_chat_params told = apply(chat, &probe, false);
+        chat->takes_tools = told.prompt.find("weir_argument") != std::string::npos &&
+                            told.grammar.find("weir_probe") != std::string::npos;
     } catch (const std::exception &) {
-        return false;
+        /* Then it takes none, or has its own way with everything. */
     }
 }
 
 static char *copy(const std::string &text)
 {
-    char *memory = static_cast<char *>(std::malloc(text.size() + 1));
-    WEIR_ASSERT(memory != nullptr);
+    char *memory = static_cast<char *>(base_alloc(text.size() + 1));
     std::memcpy(memory, text.c_str(), text.size() + 1);
     return memory;
 }
@@ -60,12 +81,12 @@ extern "C" bool infer_chat_open(const struct llama_model *model, const char *sou
     infer_chat *chat = new infer_chat();
     try {
         chat->templates = common_chat_templates_init(model, source == nullptr ? "" : source);
-        chat->plain = is_plain(chat);
     } catch (const std::exception &error) {
         delete chat;
         return status_fail(st, STATUS_INVALID, "the chat template cannot be used: %s",
                            error.what());
     }
+    look_at(chat);
     *out = chat;
     return true;
 }
@@ -75,18 +96,54 @@ extern "C" void infer_chat_close(struct infer_chat *chat)
     delete chat;
 }
 
+extern "C" bool infer_chat_takes_tools(const struct infer_chat *chat)
+{
+    return chat->takes_tools;
+}
+
+extern "C" bool infer_chat_thinks(const struct infer_chat *chat)
+{
+    return chat->thinks;
+}
+
+/* A pattern as a trigger is beyond what a grammar here can wait for: the answer is then free, and
+ * only read. */
+static void take_triggers(const common_chat_params &params, infer_chat_output *out)
+{
+    size_t count = 0;
+    for (const common_grammar_trigger &trigger : params.grammar_triggers) {
+        if (trigger.type != COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.value.empty() ||
+            count + 1 >= INFER_CHAT_WORDS_MAX)
+            continue;
+        out->triggers[count++] = copy(trigger.value);
+    }
+    out->lazy = params.grammar_lazy;
+    out->grammar = copy(params.grammar_lazy && count == 0 ? "" : params.grammar);
+}
+
 extern "C" bool infer_chat_apply(const struct infer_chat *chat,
                                  const struct infer_chat_input *input,
                                  struct infer_chat_output *out, struct status *st)
 {
     try {
-        bool plain = chat->plain && input->tools == nullptr && input->json_schema == nullptr;
+        bool plain = chat->plain && input->tools == nullptr;
         common_chat_params params = apply(chat, input, plain);
-        common_json stops = common_json::array();
+        infer_chat_output made = {};
+        size_t stops = 0;
+        if (!plain) {
+            auto format = std::make_shared<common_chat_parser_params>(params);
+            format->reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+            if (!params.parser.empty())
+                format->parser.load(params.parser);
+            made.format = new infer_chat_format{format};
+        }
+        made.prompt = copy(params.prompt);
+        made.prompt_len = params.prompt.size();
+        take_triggers(params, &made);
         for (const std::string &stop : params.additional_stops)
-            stops.push_back(stop);
-        *out = infer_chat_output{copy(params.prompt), params.prompt.size(), copy(params.grammar),
-                                 params.grammar_lazy, copy(stops.dump())};
+            if (!stop.empty() && stops + 1 < INFER_CHAT_WORDS_MAX)
+                made.stops[stops++] = copy(stop);
+        *out = made;
         return true;
     } catch (const std::exception &error) {
         return status_fail_field(st, STATUS_INVALID, "messages",
@@ -99,6 +156,90 @@ extern "C" void infer_chat_output_free(struct infer_chat_output *output)
 {
     std::free(output->prompt);
     std::free(output->grammar);
-    std::free(output->stops);
+    for (int i = 0; i < INFER_CHAT_WORDS_MAX; i++) {
+        std::free(output->triggers[i]);
+        std::free(output->stops[i]);
+    }
+    infer_chat_format_free(output->format);
     *output = infer_chat_output{};
+}
+
+extern "C" void infer_chat_format_free(struct infer_chat_format *format)
+{
+    delete format;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+namespace
+{
+/* `common` reads an answer from its beginning each time; a long one therefore only when it has
+ * grown by a share of itself. */
+const size_t growth_share = 64;
+
+struct reader {
+    infer_reader base; /* first */
+    std::shared_ptr<const common_chat_parser_params> params;
+    std::string text;
+    size_t read = 0; /* of `text`, so far */
+    common_chat_msg told;
+    bool lost = false; /* it does not read like an answer: the rest is content */
+};
+
+void tell(infer_part_fn *part, void *arg, infer_part_kind kind, size_t call,
+          const std::string &text)
+{
+    infer_part one = {kind, static_cast<uint32_t>(call), {text.data(), text.size()}};
+    if (!text.empty())
+        part(arg, &one);
+}
+
+void tell_new(reader *r, const common_chat_msg &now, infer_part_fn *part, void *arg)
+{
+    for (const common_chat_msg_diff &diff : common_chat_msg_diff::compute_diffs(r->told, now)) {
+        tell(part, arg, INFER_PART_REASONING, 0, diff.reasoning_content_delta);
+        tell(part, arg, INFER_PART_CONTENT, 0, diff.content_delta);
+        if (diff.tool_call_index == std::string::npos)
+            continue;
+        tell(part, arg, INFER_PART_CALL, diff.tool_call_index, diff.tool_call_delta.name);
+        tell(part, arg, INFER_PART_ARGUMENTS, diff.tool_call_index, diff.tool_call_delta.arguments);
+    }
+    r->told = now;
+}
+
+void add(infer_reader *base, struct text text, bool last, infer_part_fn *part, void *arg)
+{
+    reader *r = reinterpret_cast<reader *>(base);
+    r->text.append(text.at == nullptr ? "" : text.at, text.len);
+    if (r->lost) {
+        tell(part, arg, INFER_PART_CONTENT, 0, std::string(text.at, text.len));
+        return;
+    }
+    size_t unread = r->text.size() - r->read;
+    if (!last && (unread == 0 || unread < r->text.size() / growth_share))
+        return;
+    try {
+        r->read = r->text.size();
+        tell_new(r, common_chat_parse(r->text, !last, *r->params), part, arg);
+    } catch (const std::exception &) {
+        bool silent = r->told.empty();
+        r->lost = true;
+        tell(part, arg, INFER_PART_CONTENT, 0, silent ? r->text : r->text.substr(r->read));
+    }
+}
+
+void reader_free(infer_reader *base)
+{
+    delete reinterpret_cast<reader *>(base);
+}
+
+const infer_reader_ops reader_ops = {add, reader_free};
+} // namespace
+
+extern "C" struct infer_reader *infer_chat_reader_new(const struct infer_chat_format *format)
+{
+    reader *r = new reader();
+    r->base.ops = &reader_ops;
+    r->params = format->params;
+    return &r->base;
 }

@@ -1,14 +1,19 @@
 /* infer_chat: a conversation as the prompt that the model was trained on, by the model's own
- * template. A thin C face on the C++ of llama.cpp's `common`, the only place that includes it: what
- * a change of the pinned source has to touch.
+ * template; and its answers taken apart as that template writes them. A thin C face on the C++ of
+ * llama.cpp's `common`, the only place that includes it: what a change of the pinned source has to
+ * touch.
  * Any thread: an opened one is only read. Takes from microseconds to some milliseconds, more for a
  * long conversation: the caller runs long ones off the loop. C++ includes it inside extern "C". */
 #pragma once
 #include "base.h"
+#include "infer_reader.h"
 #include "status.h"
 #include "text.h"
 
+enum { INFER_CHAT_WORDS_MAX = 8 };
+
 struct infer_chat;
+struct infer_chat_format;
 struct llama_model;
 
 /* `source` is a Jinja template, or NULL for the model's (ChatML where it has none). `model` gives
@@ -17,25 +22,36 @@ struct llama_model;
 MUST_CHECK bool infer_chat_open(const struct llama_model *model, const char *source,
                                 struct infer_chat **out, struct status *st);
 void infer_chat_close(struct infer_chat *chat);
+/* Whether the template tells the model of functions, and says how it calls them. Found out by
+ * rendering it with one and without. */
+bool infer_chat_takes_tools(const struct infer_chat *chat);
+/* Whether it has a place for thoughts. */
+bool infer_chat_thinks(const struct infer_chat *chat);
 
-/* All are JSON, checked by the caller; NULL: none. */
+/* All texts are JSON, checked by the caller; NULL: none. */
 struct infer_chat_input {
-    const char *messages;    /* OpenAI's list */
-    const char *tools;       /* OpenAI's list */
-    const char *tool_choice; /* "auto", "required", "none" */
-    const char *json_schema;
-    bool parallel_tool_calls;
+    const char *messages; /* OpenAI's list */
+    const char *tools;    /* OpenAI's list; only for a template that takes them */
+    bool must_call;       /* one of the tools, and nothing else */
+    bool parallel;        /* several calls in an answer */
+    bool no_thoughts;     /* where the template can say so */
 };
 /* Memory of C's malloc: infer_chat_output_free. */
 struct infer_chat_output {
     char *prompt;
     size_t prompt_len;
-    char *grammar;     /* GBNF that the answer must follow; "" for none */
-    bool grammar_lazy; /* only from a trigger on */
-    char *stops;       /* JSON list of texts that end the answer */
+    char *grammar;                        /* GBNF that the answer must follow; "" for none */
+    bool lazy;                            /* only from one of `triggers` on */
+    char *triggers[INFER_CHAT_WORDS_MAX]; /* NULL behind the last */
+    char *stops[INFER_CHAT_WORDS_MAX];    /* texts that end the answer; NULL behind the last */
+    struct infer_chat_format *format;     /* how to read the answer; NULL: all of it is content */
 };
 /* Fails: STATUS_INVALID; the template's own words where it refuses the conversation. */
 MUST_CHECK bool infer_chat_apply(const struct infer_chat *chat,
                                  const struct infer_chat_input *input,
                                  struct infer_chat_output *out, struct status *st);
 void infer_chat_output_free(struct infer_chat_output *output);
+
+/* Reads answers to what was rendered; `format` may go before it. */
+struct infer_reader *infer_chat_reader_new(const struct infer_chat_format *format);
+void infer_chat_format_free(struct infer_chat_format *format);

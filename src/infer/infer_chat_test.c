@@ -1,5 +1,7 @@
 #include "infer_chat.h"
 #include "check.h"
+#include "infer_grammar.h"
+#include <stdio.h>
 
 static const char chatml[] =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
@@ -75,7 +77,8 @@ static void prompts(void **state)
             if (!ok)
                 fail_msg("%s", st.text);
             check_text(text_of(out.prompt), cases[i].prompt);
-            assert_string_equal(out.stops, "[]");
+            assert_null(out.stops[0]);
+            assert_null(out.format);
             assert_string_equal(out.grammar, "");
         } else {
             assert_false(ok);
@@ -102,28 +105,158 @@ static void bad_templates(void **state)
     }
 }
 
-/* What tools and schemas will need: a grammar comes out. */
-static void schema_gives_a_grammar(void **state)
+/* In the manner of Hermes: functions in the system's turn, calls between tags. */
+static const char tags[] =
+    "{%- if tools %}{{- '<|im_start|>system\\n# Tools\\n<tools>' }}{%- for tool in tools %}"
+    "{{- '\\n' }}{{- tool | tojson }}{%- endfor %}{{- '\\n</tools>\\nFor each call return a json "
+    "object in tags:\\n<tool_call>\\n{\"name\": <name>, \"arguments\": <arguments>}\\n</tool_call>"
+    "<|im_end|>\\n' }}{%- endif %}{%- for message in messages %}{%- if message.role == 'assistant' "
+    "and message.tool_calls %}{{- '<|im_start|>assistant' }}{%- if message.content %}{{- '\\n' + "
+    "message.content }}{%- endif %}{%- for tool_call in message.tool_calls %}{%- if "
+    "tool_call.function %}{%- set tool_call = tool_call.function %}{%- endif %}{{- "
+    "'\\n<tool_call>\\n{\"name\": \"' }}{{- tool_call.name }}{{- '\", \"arguments\": ' }}{{- "
+    "tool_call.arguments | tojson }}{{- '}\\n</tool_call>' }}{%- endfor %}{{- '<|im_end|>\\n' }}"
+    "{%- elif message.role == 'tool' %}{{- '<|im_start|>user\\n<tool_response>\\n' + "
+    "message.content + '\\n</tool_response><|im_end|>\\n' }}{%- else %}{{- '<|im_start|>' + "
+    "message.role + '\\n' + message.content + '<|im_end|>\\n' }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}";
+/* In the manner of Qwen 3 and DeepSeek: thoughts first. */
+static const char thoughts[] =
+    "{%- for message in messages %}{%- if message.role == 'assistant' %}{%- set content = "
+    "message.content %}{%- set reasoning = '' %}{%- if message.reasoning_content %}{%- set "
+    "reasoning = message.reasoning_content %}{%- endif %}{%- if reasoning %}{{- '<|im_start|>"
+    "assistant\\n<think>\\n' + reasoning + '\\n</think>\\n\\n' + content + '<|im_end|>\\n' }}"
+    "{%- else %}{{- '<|im_start|>assistant\\n' + content + '<|im_end|>\\n' }}{%- endif %}"
+    "{%- else %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+    "{%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+    "{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>"
+    "\\n\\n' }}{%- endif %}{%- endif %}";
+
+static const char weather[] =
+    "[{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"description\":\"d\","
+    "\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"},\"days\":"
+    "{\"type\":\"integer\"}},\"required\":[\"city\"]}}}]";
+
+/* What a reader made, as one text: [c:…] content, [r:…] thoughts, [f0:…] a call, [a0:…]. */
+struct told {
+    char text[2000];
+    size_t len;
+    int kind;
+    uint32_t call;
+};
+
+static void tell(void *arg, const struct infer_part *part)
+{
+    struct told *told = arg;
+    if (told->len == 0 || told->kind != (int)part->kind || told->call != part->call)
+        told->len += (size_t)snprintf(told->text + told->len, sizeof told->text - told->len,
+                                      "[%c%u]", "crfa"[part->kind], part->call);
+    told->kind = (int)part->kind;
+    told->call = part->call;
+    told->len += (size_t)snprintf(told->text + told->len, sizeof told->text - told->len, "%.*s",
+                                  TEXT_ARG(part->text));
+}
+
+/* Whatever the pieces, the same parts. */
+static void check_reads(const struct infer_chat_format *format, const char *answer,
+                        const char *want)
+{
+    for (size_t step = 1; step <= 64; step *= 4) {
+        struct told told = {.len = 0};
+        AUTO(infer_reader) struct infer_reader *reader = infer_chat_reader_new(format);
+        struct text rest = text_of(answer);
+        for (; rest.len > step; rest = text_skip(rest, step))
+            infer_reader_add(reader, text_take(rest, step), false, tell, &told);
+        infer_reader_add(reader, rest, true, tell, &told);
+        assert_string_equal(told.text, want);
+    }
+}
+
+static void own_calls(void **state)
 {
     (void)state;
     struct infer_chat *chat = NULL;
     struct infer_chat_output out = {0};
     struct status st = {0};
-    assert_true(infer_chat_open(NULL, chatml, &chat, &st));
+    assert_true(infer_chat_open(NULL, tags, &chat, &st));
+    assert_true(infer_chat_takes_tools(chat));
     struct infer_chat_input input = {
-        .messages = "[" USER("hi") "]",
-        .json_schema = "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}}}"};
+        .messages = "[" USER("hi") "]", .tools = weather, .must_call = true, .parallel = true};
     if (!infer_chat_apply(chat, &input, &out, &st))
         fail_msg("%s", st.text);
-    assert_non_null(strstr(out.grammar, "root"));
+    assert_non_null(strstr(out.prompt, "\"weather\""));
+    assert_non_null(strstr(out.grammar, "root ::= "));
+    assert_false(out.lazy);
+    AUTO(infer_grammar) struct infer_grammar *grammar = NULL;
+    if (!infer_grammar_compile(text_of(out.grammar), &grammar, &st))
+        fail_msg("%s\n%s", st.text, out.grammar);
+    assert_non_null(out.format);
+    check_reads(out.format,
+                "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n"
+                "</tool_call>\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": "
+                "\"Oslo\", \"days\": 2}}\n</tool_call>",
+                "[f0]weather[a0]{\"city\": \"Rome\"}[f1]weather[a1]{\"city\": \"Oslo\", \"days\": "
+                "2}");
+    infer_chat_output_free(&out);
+    input.must_call = false;
+    assert_true(infer_chat_apply(chat, &input, &out, &st));
+    assert_true(out.lazy);
+    assert_non_null(strstr(out.triggers[0], "<tool_call>"));
+    check_reads(out.format, "Only words.", "[c0]Only words.");
+    infer_chat_output_free(&out);
+    input.messages =
+        "[" USER("hi") ",{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{"
+                       "\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"weather\","
+                       "\"arguments\":\"{\\\"city\\\":\\\"Rome\\\"}\"}}]},{\"role\":\"tool\","
+                       "\"tool_call_id\":\"1\",\"content\":\"sunny\"}]";
+    assert_true(infer_chat_apply(chat, &input, &out, &st));
+    assert_non_null(strstr(out.prompt, "\"city\""));
+    assert_non_null(strstr(out.prompt, "<tool_response>\nsunny"));
+    infer_chat_output_free(&out);
+    infer_chat_close(chat);
+}
+
+static void own_thoughts(void **state)
+{
+    (void)state;
+    struct infer_chat *chat = NULL;
+    struct infer_chat_output out = {0};
+    struct status st = {0};
+    assert_true(infer_chat_open(NULL, thoughts, &chat, &st));
+    assert_true(infer_chat_thinks(chat));
+    assert_false(infer_chat_takes_tools(chat));
+    struct infer_chat_input input = {.messages = "[" USER("hi") "]"};
+    if (!infer_chat_apply(chat, &input, &out, &st))
+        fail_msg("%s", st.text);
+    check_reads(out.format, "<think>\nhm, hm\n</think>\n\nYes.", "[r0]hm, hm\n[c0]Yes.");
+    check_reads(out.format, "Yes, at once.", "[c0]Yes, at once.");
+    infer_chat_output_free(&out);
+    input.no_thoughts = true;
+    assert_true(infer_chat_apply(chat, &input, &out, &st));
+    assert_non_null(strstr(out.prompt, "</think>"));
     infer_chat_output_free(&out);
     infer_chat_close(chat);
     infer_chat_close(NULL);
 }
 
+/* The default model's: tools would be dropped without a word. */
+static void none_of_either(void **state)
+{
+    (void)state;
+    static const char *const sources[] = {chatml, headers, turns, brackets};
+    for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+        struct infer_chat *chat = NULL;
+        struct status st = {0};
+        assert_true(infer_chat_open(NULL, sources[i], &chat, &st));
+        assert_false(infer_chat_takes_tools(chat) || infer_chat_thinks(chat));
+        infer_chat_close(chat);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(prompts), cmocka_unit_test(bad_templates),
-                                       cmocka_unit_test(schema_gives_a_grammar)};
+                                       cmocka_unit_test(own_calls), cmocka_unit_test(own_thoughts),
+                                       cmocka_unit_test(none_of_either)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,9 @@ static struct infer_request *request_new(struct infer_engine *engine, const stru
     request->submitted_us = clock_mono_us();
     request->ring.size = engine->options.ring_tokens;
     request->ring.at = allocate(request->ring.size, sizeof *request->ring.at);
+    request->tops = job->tops;
+    if (job->logprobs)
+        request->logprobs = allocate(request->ring.size, sizeof *request->logprobs);
     request->sampler = sampler_for(engine, job);
     request->task = (struct infer_task){
         .prompt_count = job->prompt_count,
@@ -307,18 +310,24 @@ bool infer_request_poll(struct infer_request *request, struct infer_event *out)
 {
     int32_t value;
     if (request->ending == INFER_ENDING_NONE) {
+        if (infer_ring_empty(&request->ring))
+            return false;
+        if (request->logprobs != NULL) /* before the place is free again */
+            out->logprobs = request->logprobs[infer_ring_get_place(&request->ring)];
         if (!infer_ring_get(&request->ring, &value))
             return false;
         if (atomic_load(&request->starved) && atomic_exchange(&request->starved, false))
             infer_engine_wake(request->engine);
         request->delivered = true;
         if (value >= 0) {
-            *out = (struct infer_event){INFER_ENDING_NONE, value};
+            out->ending = INFER_ENDING_NONE;
+            out->token = value;
             return true;
         }
         request->ending = (enum infer_ending)(-1 - value);
     }
-    *out = (struct infer_event){request->ending, -1};
+    out->ending = request->ending;
+    out->token = -1;
     return true;
 }
 
@@ -415,6 +424,7 @@ void infer_request_drop_holder(struct infer_request *request)
         return;
     infer_sampler_free(request->sampler);
     free(request->ring.at);
+    free(request->logprobs);
     free(request->prompt);
     free((void *)(uintptr_t)request->tenant.at);
     free(request);

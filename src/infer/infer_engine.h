@@ -10,6 +10,7 @@
  * Tokens in, tokens out: text, stop strings and HTTP are for others (infer_text.h, infer_api.h). */
 #pragma once
 #include "base.h"
+#include "infer_logprobs.h"
 #include "infer_sampler.h"
 #include "status.h"
 #include "text.h"
@@ -71,15 +72,18 @@ struct infer_job {
     bool ignore_end;       /* the model may not say that it is done; for benchmarks */
     struct text tenant;    /* whose turn it is; "" for nobody's */
     uint32_t weight;       /* of the tenant: infer_vtc.h; 0: the usual */
+    bool logprobs;         /* each token comes with how likely it was, and with `tops` others */
+    uint32_t tops;         /* at most INFER_LIKELY_MAX */
     struct infer_sampling sampling;
 };
 
 enum infer_ending {
     INFER_ENDING_NONE,      /* still running */
-    INFER_ENDING_STOP,      /* the model said that it is done */
+    INFER_ENDING_STOP,      /* the model said that it is done, or the grammar is at its end */
     INFER_ENDING_LENGTH,    /* output_max or the context is used up */
     INFER_ENDING_CANCELLED, /* infer_request_cancel */
     INFER_ENDING_STALLED,   /* nobody read its ring for stall_ms_max */
+    INFER_ENDING_STUCK,     /* the grammar allows no token that the model has */
     INFER_ENDING_FAILED,    /* the backend broke */
     INFER_ENDING_COUNT
 };
@@ -132,6 +136,7 @@ MUST_CHECK bool infer_engine_admits(struct infer_engine *engine, struct text ten
 struct infer_event {
     enum infer_ending ending; /* NONE: `token` is the next one of the answer */
     int32_t token;
+    struct infer_logprobs logprobs; /* of `token`, when the job asked for them */
 };
 /* Waits for the next token or the end, in a fiber; after the end it says the end again. The token
  * by which a model ends is not given out, but infer_request_outputs counts it.

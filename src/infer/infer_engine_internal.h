@@ -23,10 +23,12 @@ struct infer_request {
     uint32_t prompt_count;
     struct text tenant; /* a copy */
     bool ignore_end;
+    uint32_t tops;
     int64_t submitted_us;
 
     /* Between the threads. */
     struct infer_ring ring;           /* tokens, and below 0 the end: -1 - ending */
+    struct infer_logprobs *logprobs;  /* by place in the ring, written before it; NULL: not asked */
     _Atomic int wanted;               /* the ending asked for by the handle, or NONE */
     _Atomic bool starved;             /* the engine waits for room in the ring */
     struct infer_request *inbox_next; /* belongs to whoever holds the inbox */
@@ -92,6 +94,7 @@ struct infer_engine {
     size_t kept_bytes;                  /* of all requests */
     struct infer_request *first, *last; /* all requests that have not ended, in order of arrival */
     struct infer_batch batch;
+    float *raw; /* a row as the model gave it, for logprobs; NULL until somebody asks */
     bool dirty; /* something was put into a ring since the last delivery */
 
     /* The loop thread's. */

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "loop.h"
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static bool load(struct infer_engine *e);
@@ -17,6 +18,7 @@ static bool step(struct infer_engine *e);
 static void fill_batch(struct infer_engine *e, const struct infer_plan *plan, int64_t now);
 static void sample(struct infer_engine *e, const struct infer_plan *plan, int64_t now);
 static void sample_one(struct infer_engine *e, struct infer_request *r, uint32_t row, int64_t now);
+static void keep_raw(struct infer_engine *e, const float *logits);
 static void decode_failed(struct infer_engine *e, enum infer_decode result);
 static void end(struct infer_engine *e, struct infer_request *r, enum infer_ending ending,
                 int64_t now);
@@ -52,6 +54,7 @@ void *infer_engine_thread(void *arg)
     infer_engine_prefix_close(e);
     infer_sched_free(e->sched);
     batch_free(&e->batch);
+    free(e->raw);
     return NULL;
 }
 
@@ -235,9 +238,12 @@ static void sample(struct infer_engine *e, const struct infer_plan *plan, int64_
 
 static void sample_one(struct infer_engine *e, struct infer_request *r, uint32_t row, int64_t now)
 {
-    int32_t token = infer_sampler_pick(r->sampler, e->backend->ops->logits(e->backend, row));
+    float *logits = e->backend->ops->logits(e->backend, row);
+    if (r->logprobs != NULL)
+        keep_raw(e, logits);
+    int32_t token = infer_sampler_pick(r->sampler, logits);
     if (token < 0) {
-        end(e, r, INFER_ENDING_FAILED, now);
+        end(e, r, token == INFER_SAMPLER_STUCK ? INFER_ENDING_STUCK : INFER_ENDING_FAILED, now);
         return;
     }
     if (r->first_us == 0)
@@ -250,10 +256,23 @@ static void sample_one(struct infer_engine *e, struct infer_request *r, uint32_t
         end(e, r, INFER_ENDING_STOP, now);
         return;
     }
+    if (r->logprobs != NULL)
+        infer_logprobs_of(e->raw, e->facts.vocab, token, r->tops,
+                          &r->logprobs[infer_ring_put_place(&r->ring)]);
     infer_ring_put(&r->ring, token);
     e->dirty = true;
-    if (!more)
+    if (infer_sampler_done(r->sampler))
+        end(e, r, INFER_ENDING_STOP, now);
+    else if (!more)
         end(e, r, INFER_ENDING_LENGTH, now);
+}
+
+/* The sampler changes the row. */
+static void keep_raw(struct infer_engine *e, const float *logits)
+{
+    if (e->raw == NULL)
+        e->raw = allocate(e->facts.vocab, sizeof *e->raw);
+    memcpy(e->raw, logits, e->facts.vocab * sizeof *e->raw);
 }
 
 /* The account makes FULL impossible. Should it come all the same, those who were in the batch pay

@@ -469,7 +469,7 @@ static void wait_any_of(void)
         assert_true(infer_request_wait_any(r, 3, clock_deadline_ms(20000), &st));
         ended = 0;
         for (int i = 0; i < 3; i++) {
-            struct infer_event event = {INFER_ENDING_NONE, -1};
+            struct infer_event event = {.ending = INFER_ENDING_NONE, .token = -1};
             while (infer_request_poll(r[i], &event) && event.ending == INFER_ENDING_NONE)
                 got[i]++;
             ended += event.ending != INFER_ENDING_NONE;

@@ -25,18 +25,17 @@ struct preparation {
 
 static bool run(struct infer_generate *g, struct status *st);
 static bool prepare(struct infer_generate *g, struct text body, struct status *st);
+static bool has_shape(struct text body);
 static void prepare_now(void *arg);
 static bool submit(struct infer_generate *g, struct status *st);
+static void constrain(const struct infer_generate *g, struct infer_sampling *sampling);
+static struct infer_answer *answer_for(const struct infer_generate *g);
 static void generate_end(void *generate);
 static bool answer_whole(struct infer_generate *g, struct status *st);
 static bool answer_stream(struct infer_generate *g, struct status *st);
 static bool stream_on(struct infer_generate *g, struct status *st);
 static bool flush(struct infer_generate *g, struct status *st);
 static bool wait_for_some(struct infer_generate *g, int64_t deadline_us, struct status *st);
-static bool take_all(struct infer_generate *g, struct status *st);
-static bool take(struct infer_generate *g, size_t index, struct status *st);
-static void take_text(struct infer_generate *g, size_t index, struct text text);
-static bool ended(struct infer_choice *choice, enum infer_ending ending, struct status *st);
 static bool all_finished(const struct infer_generate *g);
 static void add_starts(struct infer_generate *g);
 static void add_finishes(struct infer_generate *g);
@@ -85,11 +84,21 @@ static bool run(struct infer_generate *g, struct status *st)
 static bool prepare(struct infer_generate *g, struct text body, struct status *st)
 {
     struct preparation p = {.g = g, .body = body, .st = st};
-    if (body.len <= JSON_INLINE_BYTES)
+    if (body.len <= JSON_INLINE_BYTES && !has_shape(body))
         prepare_now(&p);
     else if (!offload(prepare_now, &p, st)) /* waits */
         return false;
     return p.ok;
+}
+
+/* Whether a schema, a grammar or functions may be in it, which take time and stack. */
+static bool has_shape(struct text body)
+{
+    static const struct text names[] = {{"response_format", 15}, {"tool", 4}, {"grammar", 7}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (text_find(body, names[i]) < body.len)
+            return true;
+    return text_find(body, TEXT("\\u")) < body.len; /* a name may be written with escapes */
 }
 
 static void prepare_now(void *arg)
@@ -106,10 +115,14 @@ static bool submit(struct infer_generate *g, struct status *st)
     size_t tokens = 0, count = g->prompts_count * g->call.n;
     job.output_max = g->call.output_max;
     job.ignore_end = g->call.ignore_end;
+    job.logprobs = g->call.logprobs;
+    job.tops = g->call.tops;
     job.sampling = g->call.sampling;
     WEIR_ASSERT(count > 0 && count <= INFER_GENERATE_CHOICES_MAX);
     for (size_t i = 0; i < g->prompts_count; i++)
         tokens += (size_t)g->call.n * g->prompts[i].count;
+    if (g->grammar != NULL)
+        constrain(g, &job.sampling);
     g->choices = ARENA_ARRAY(g->req->arena, count, struct infer_choice);
     g->choices_count = count;
     if (!g->call.nothing &&
@@ -118,6 +131,8 @@ static bool submit(struct infer_generate *g, struct status *st)
     for (size_t i = 0; i < count; i++) {
         struct infer_choice *choice = &g->choices[i];
         choice->text = text_buf_in(g->req->arena, 64 * MIB);
+        choice->reasoning = text_buf_in(g->req->arena, 64 * MIB);
+        choice->logs = text_buf_in(g->req->arena, 64 * MIB);
         if (g->call.nothing) {
             choice->finish = "length";
             continue;
@@ -128,9 +143,51 @@ static bool submit(struct infer_generate *g, struct status *st)
         job.sampling.seed = g->call.sampling.seed + i % g->call.n;
         if (!infer_engine_submit(server->options.engine, &job, &choice->request, st))
             return false;
-        choice->answer = infer_answer_new(g->call.stops, g->call.stops_count);
+        choice->answer = answer_for(g);
+        if (g->shape.chat.format != NULL)
+            choice->reader = infer_chat_reader_new(g->shape.chat.format);
+        else if (g->call.tools.choice != INFER_TOOLS_NONE)
+            choice->reader = infer_tools_reader_new();
     }
     return true;
+}
+
+bool infer_generate_take_grammar(struct infer_generate *g, struct status *st)
+{
+    const struct infer_vocab *vocab = infer_llama_vocab(g->server->options.backend);
+    struct status why = {0};
+    if (g->shape.grammar.len == 0 ||
+        infer_grammars_take(g->server->grammars, g->shape.grammar, infer_vocab_pieces(vocab),
+                            &g->grammar, &why))
+        return true;
+    if (g->call.tools_json != NULL && g->call.tools.choice == INFER_TOOLS_AUTO)
+        return true; /* the template's own, in a notation that we do not have: it is only read */
+    return status_fail_field(st, why.code, g->call.grammar_from, "%s: %s", g->call.grammar_from,
+                             why.text);
+}
+
+static void constrain(const struct infer_generate *g, struct infer_sampling *sampling)
+{
+    sampling->grammar = g->grammar;
+    sampling->pieces = infer_vocab_pieces(infer_llama_vocab(g->server->options.backend));
+    sampling->triggers_count = g->shape.triggers_count;
+    for (size_t i = 0; i < g->shape.triggers_count; i++)
+        sampling->triggers[i] = g->shape.triggers[i];
+}
+
+/* The caller's stop strings, and those of the template. */
+static struct infer_answer *answer_for(const struct infer_generate *g)
+{
+    struct text stops[INFER_STOPS_MAX];
+    size_t count = 0;
+    for (; count < g->call.stops_count; count++)
+        stops[count] = g->call.stops[count];
+    for (size_t i = 0; g->shape.chat.stops[i] != NULL && count < INFER_STOPS_MAX; i++) {
+        struct text stop = text_of(g->shape.chat.stops[i]);
+        if (stop.len <= INFER_STOP_BYTES_MAX)
+            stops[count++] = stop;
+    }
+    return infer_answer_new(stops, count);
 }
 
 static void generate_end(void *arg)
@@ -139,7 +196,10 @@ static void generate_end(void *arg)
     for (size_t i = 0; i < g->choices_count; i++) {
         infer_request_release(TAKE(g->choices[i].request));
         infer_answer_free(TAKE(g->choices[i].answer));
+        infer_reader_free(TAKE(g->choices[i].reader));
     }
+    infer_prompt_free(&g->shape);
+    infer_grammar_release(TAKE(g->grammar));
     for (size_t i = 0; i < g->prompts_count; i++)
         infer_tokens_free(&g->prompts[i]);
 }
@@ -147,7 +207,7 @@ static void generate_end(void *arg)
 static bool answer_whole(struct infer_generate *g, struct status *st)
 {
     while (!all_finished(g))
-        if (!wait_for_some(g, CLOCK_NEVER, st) || !take_all(g, st))
+        if (!wait_for_some(g, CLOCK_NEVER, st) || !infer_generate_take(g, st))
             return false;
     struct text_buf body = text_buf_in(g->req->arena, 256 * MIB);
     text_buf_addf(
@@ -169,6 +229,8 @@ static bool answer_whole(struct infer_generate *g, struct status *st)
     timing_add(&header, "queue", all.queue_us);
     timing_add(&header, "prefill", all.prefill_us);
     timing_add(&header, "decode", all.decode_us);
+    if (body.cut)
+        return status_fail(st, STATUS_LIMIT, "the answer is too long to be sent");
     http_reply_header(g->reply, TEXT("Server-Timing"), timing_text(&header));
     return http_reply_send(g->reply, 200, TEXT("application/json"), text_buf_text(&body), st);
 }
@@ -182,7 +244,7 @@ static bool answer_stream(struct infer_generate *g, struct status *st)
     if (!all_finished(g) && !wait_for_some(g, clock_deadline_ms(HEAD_WAIT_MS), st) &&
         st->code != STATUS_TIMEOUT)
         return false;
-    if (!take_all(g, st) || !http_sse_start(g->reply, st))
+    if (!infer_generate_take(g, st) || !http_sse_start(g->reply, st))
         return false;
     if (stream_on(g, st))
         return http_reply_end_with(g->reply, TEXT("data: [DONE]\n\n"), st);
@@ -216,7 +278,7 @@ static bool stream_on(struct infer_generate *g, struct status *st)
                 return false;
             continue;
         }
-        if (!take_all(g, st)) {
+        if (!infer_generate_take(g, st)) {
             struct status cause = *st; /* what was written before it broke still goes out */
             (void)!flush(g, st);
             *st = cause;
@@ -252,72 +314,6 @@ static bool wait_for_some(struct infer_generate *g, int64_t deadline_us, struct 
         if (g->choices[i].finish == NULL)
             running[count++] = g->choices[i].request;
     return infer_request_wait_any(running, count, deadline_us, st);
-}
-
-/* Whatever there is, of every choice. */
-static bool take_all(struct infer_generate *g, struct status *st)
-{
-    for (size_t i = 0; i < g->choices_count; i++)
-        if (g->choices[i].finish == NULL && !take(g, i, st))
-            return false;
-    return true;
-}
-
-static bool take(struct infer_generate *g, size_t index, struct status *st)
-{
-    struct infer_choice *choice = &g->choices[index];
-    const struct infer_vocab *vocab = infer_llama_vocab(g->server->options.backend);
-    struct infer_event event = {INFER_ENDING_NONE, -1};
-    char piece[INFER_PIECE_BYTES_MAX];
-    while (infer_request_poll(choice->request, &event)) {
-        if (event.ending != INFER_ENDING_NONE)
-            break;
-        struct text text;
-        size_t len = infer_vocab_piece(vocab, event.token, piece);
-        bool stopped = infer_answer_add(choice->answer, (struct text){piece, len}, &text);
-        choice->tokens++;
-        take_text(g, index, text);
-        if (!stopped)
-            continue;
-        choice->finish = "stop";
-        infer_request_finish(choice->request);
-        return true;
-    }
-    if (event.ending == INFER_ENDING_NONE)
-        return true;
-    take_text(g, index, infer_answer_rest(choice->answer));
-    choice->tokens = infer_request_outputs(choice->request);
-    return ended(choice, event.ending, st);
-}
-
-static void take_text(struct infer_generate *g, size_t index, struct text text)
-{
-    if (text.len == 0)
-        return;
-    if (g->call.stream)
-        g->form->add_text(g, index, text);
-    else
-        text_buf_add(&g->choices[index].text, text);
-}
-
-static bool ended(struct infer_choice *choice, enum infer_ending ending, struct status *st)
-{
-    switch (ending) {
-    case INFER_ENDING_STOP:
-        choice->finish = "stop";
-        return true;
-    case INFER_ENDING_LENGTH:
-        choice->finish = "length";
-        return true;
-    case INFER_ENDING_STALLED:
-        return status_fail(st, STATUS_TIMEOUT, "the answer was dropped: nobody read it");
-    case INFER_ENDING_NONE:
-    case INFER_ENDING_CANCELLED:
-    case INFER_ENDING_FAILED:
-    case INFER_ENDING_COUNT:
-        break;
-    }
-    return status_fail(st, STATUS_INTERNAL, "the model failed while it was answering");
 }
 
 static bool all_finished(const struct infer_generate *g)

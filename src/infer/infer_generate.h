@@ -8,19 +8,42 @@
 #include "base.h"
 #include "ids.h"
 #include "infer_call.h"
+#include "infer_prompt.h"
+#include "infer_reader.h"
 #include "infer_server_internal.h"
 #include "infer_vocab.h"
 
-enum { INFER_GENERATE_CHOICES_MAX = 64 };
+enum { INFER_GENERATE_CHOICES_MAX = 64, INFER_GENERATE_CALLS_MAX = 128 };
 
 struct infer_answer;
 struct infer_generate;
+
+/* A token whose text was not given out yet, and what the form tells of it. */
+struct infer_generate_token {
+    struct infer_generate_token *next;
+    uint64_t end; /* bytes of the answer up to its end */
+    struct text json;
+};
+
+/* A function that an answer calls. */
+struct infer_generate_call {
+    struct id id;
+    struct text name;
+    struct text_buf arguments; /* when not streaming */
+};
 
 /* One answer. Those of one prompt stand side by side: choice i is of prompt i / n. */
 struct infer_choice {
     struct infer_request *request; /* NULL: nothing is to be computed */
     struct infer_answer *answer;
-    struct text_buf text; /* all of it, when not streaming */
+    struct infer_reader *reader;       /* NULL: all of it is content */
+    struct text_buf text, reasoning;   /* all of it, when not streaming */
+    struct infer_generate_call *calls; /* in the request's arena; NULL until there is one */
+    uint32_t calls_count;
+    struct infer_generate_token *first_token, *last_token;
+    uint64_t bytes;       /* of all tokens so far */
+    struct text_buf logs; /* of tokens whose text was given out, with commas; streaming: those
+                           * that were not written yet */
     const char *finish;   /* NULL while it runs */
     uint32_t tokens;      /* written so far, counted at the stop string when there is one */
     bool told;            /* its finish was sent */
@@ -36,6 +59,11 @@ struct infer_form {
     void (*add_start)(struct infer_generate *g, size_t index);
     void (*add_text)(struct infer_generate *g, size_t index, struct text text);
     void (*add_finish)(struct infer_generate *g, size_t index, bool last);
+    /* Thoughts and calls, where the form's answers have them; else NULL. */
+    void (*add_part)(struct infer_generate *g, size_t index, const struct infer_part *part);
+    /* What is told of a token, when the call asks for logprobs; NULL: never asked. */
+    void (*add_token)(struct infer_generate *g, const struct infer_event *event,
+                      struct text_buf *buf);
     /* One object of the list of choices, of an answer that is no stream. */
     void (*add_choice)(struct infer_generate *g, size_t index, struct text_buf *buf);
 };
@@ -49,7 +77,9 @@ struct infer_generate {
     struct infer_job job; /* who asks; submit makes the rest of it */
     struct infer_tokens *prompts;
     size_t prompts_count;
-    void *own; /* the form's, in the request's arena */
+    void *own;                     /* the form's, in the request's arena */
+    struct infer_prompt shape;     /* what answers must be like; zero: like anything */
+    struct infer_grammar *grammar; /* of it, compiled; may be NULL */
     struct infer_choice *choices;
     size_t choices_count;
     struct id id;
@@ -63,7 +93,13 @@ MUST_CHECK bool infer_generate_post(const struct infer_form *form, struct http_r
 
 /* For forms. Room for the tokens of `count` prompts. */
 void infer_generate_prompts(struct infer_generate *g, size_t count);
+/* Compiles g->shape.grammar, where there is one. Fails: STATUS_INVALID with the field. */
+MUST_CHECK bool infer_generate_take_grammar(struct infer_generate *g, struct status *st);
 /* An event of the stream: up to the list of choices, and from its end on. `last`: nothing comes
  * behind it, so it tells the timings. */
 void infer_generate_event(struct infer_generate *g);
 void infer_generate_event_end(struct infer_generate *g, bool last);
+
+/* For infer_generate.c. Takes whatever the engine has, of every choice that runs.
+ * Fails: when an answer broke. */
+MUST_CHECK bool infer_generate_take(struct infer_generate *g, struct status *st);

@@ -2,9 +2,17 @@
  * writes, the library's start and its words, threads. */
 #pragma once
 #include "infer_llama.h"
+#include "infer_pieces.h"
 #include "infer_threads.h"
 #include "infer_vocab.h"
 #include <llama.h>
+#include <pthread.h>
+
+/* What is made when it is first asked for, by whichever thread. */
+struct infer_vocab_late {
+    pthread_mutex_t mutex;
+    struct infer_pieces *pieces;
+};
 
 struct infer_vocab {
     const struct llama_vocab *llama;
@@ -13,6 +21,7 @@ struct infer_vocab {
     uint32_t control_count;
     size_t control_bytes_max;
     bool control_starts[256]; /* by first byte */
+    struct infer_vocab_late *late;
 };
 
 /* Threads for the life of a context: without them the library starts some for every step. Close it

@@ -238,18 +238,20 @@ static void control_tokens(void **state)
     for (int i = 0; i < 2; i++) {
         AUTO(arena) struct arena *arena = arena_open(16 * MIB);
         struct infer_call call;
-        struct infer_tokens prompt;
+        struct infer_prompt prompt;
+        struct infer_call_model model = {.vocab = calls[i].guarded ? vocab : NULL};
         struct text body = arena_format(
             arena, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}",
             calls[i].content);
-        if (!infer_call_read(body, calls[i].guarded ? vocab : NULL, arena, &call, &st) ||
-            !infer_prompt_make(chat, vocab, call.messages, CONTEXT, &prompt, &st))
+        if (!infer_call_read(body, &model, arena, &call, &st) ||
+            !infer_prompt_make(chat, vocab, &call, CONTEXT, &prompt, &st))
             fail_msg("%s", st.text);
         ends[i] = 0;
-        for (uint32_t k = 0; k < prompt.count; k++)
+        const struct infer_tokens *tokens = &prompt.tokens;
+        for (uint32_t k = 0; k < tokens->count; k++)
             ends[i] +=
-                infer_vocab_piece(vocab, prompt.at[k], (char[INFER_PIECE_BYTES_MAX]){0}) == 0;
-        infer_tokens_free(&prompt);
+                infer_vocab_piece(vocab, tokens->at[k], (char[INFER_PIECE_BYTES_MAX]){0}) == 0;
+        infer_prompt_free(&prompt);
     }
     assert_int_equal(ends[0] + 1, ends[1]); /* one control token fewer: the user's */
     infer_chat_close(chat);

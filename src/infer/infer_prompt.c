@@ -1,22 +1,37 @@
 #include "infer_prompt.h"
-#include "infer_call.h"
-#include "infer_chat.h"
+#include <stdlib.h>
+#include <string.h>
 
 static bool tokenize(const struct infer_vocab *vocab, struct text prompt, struct infer_tokens *out,
                      struct status *st);
+static bool take_form(const struct infer_call *call, struct infer_prompt *out, struct status *st);
+static struct text without_guards(char *text);
 
 bool infer_prompt_make(const struct infer_chat *chat, const struct infer_vocab *vocab,
-                       const char *messages, uint32_t context, struct infer_tokens *out,
+                       const struct infer_call *call, uint32_t context, struct infer_prompt *out,
                        struct status *st)
 {
-    struct infer_chat_input input = {.messages = messages};
-    struct infer_chat_output rendered;
-    *out = (struct infer_tokens){0};
-    if (!infer_chat_apply(chat, &input, &rendered, st))
+    struct infer_chat_input input = {
+        .messages = call->messages,
+        .tools = call->tools_json,
+        .must_call = call->tools.choice == INFER_TOOLS_REQUIRED,
+        .parallel = call->tools.parallel,
+        .no_thoughts = call->grammar.len > 0,
+    };
+    *out = (struct infer_prompt){.grammar = TEXT_NONE};
+    if (!infer_chat_apply(chat, &input, &out->chat, st))
         return false;
-    bool ok = tokenize(vocab, (struct text){rendered.prompt, rendered.prompt_len}, out, st);
-    infer_chat_output_free(&rendered);
-    return ok && infer_prompt_fits(out, context, "messages", st);
+    struct infer_tokens *tokens = &out->tokens;
+    bool ok = tokenize(vocab, (struct text){out->chat.prompt, out->chat.prompt_len}, tokens, st);
+    free(TAKE(out->chat.prompt));
+    return ok && infer_prompt_fits(tokens, context, "messages", st) && take_form(call, out, st);
+}
+
+void infer_prompt_free(struct infer_prompt *prompt)
+{
+    infer_tokens_free(&prompt->tokens);
+    infer_chat_output_free(&prompt->chat);
+    prompt->grammar = TEXT_NONE;
 }
 
 bool infer_prompt_fits(const struct infer_tokens *prompt, uint32_t context, const char *field,
@@ -44,4 +59,40 @@ static bool tokenize(const struct infer_vocab *vocab, struct text prompt, struct
             return true;
         prompt = text_skip(prompt, end + guard.len);
     }
+}
+
+static bool take_form(const struct infer_call *call, struct infer_prompt *out, struct status *st)
+{
+    if (call->tools_json == NULL) {
+        out->grammar = call->grammar;
+        if (call->grammar_lazy)
+            out->triggers[out->triggers_count++] = infer_tools_trigger();
+        return true;
+    }
+    if (call->schema != NULL)
+        return status_fail_field(st, STATUS_INVALID, "response_format",
+                                 "response_format cannot stand beside tools with this model");
+    out->grammar = without_guards(out->chat.grammar);
+    for (size_t i = 0; out->chat.lazy && out->chat.triggers[i] != NULL; i++) {
+        struct text trigger = text_of(out->chat.triggers[i]);
+        if (out->triggers_count < INFER_TRIGGERS_MAX && trigger.len <= INFER_TRIGGER_BYTES_MAX)
+            out->triggers[out->triggers_count++] = trigger;
+    }
+    if (out->chat.lazy && out->triggers_count == 0)
+        out->grammar = TEXT_NONE;
+    return true;
+}
+
+/* In place: the template's grammar was made from texts that were guarded for the prompt. */
+static struct text without_guards(char *text)
+{
+    struct text guard = infer_call_guard(), rest = text_of(text);
+    size_t len = 0;
+    while (rest.len > 0) {
+        size_t found = text_find(rest, guard);
+        memmove(text + len, rest.at, found);
+        len += found;
+        rest = text_skip(rest, found + guard.len);
+    }
+    return (struct text){text, len};
 }

@@ -1,19 +1,30 @@
-/* infer_prompt: from a conversation to the tokens of its prompt. Any thread; takes from a fraction
- * of a millisecond to many for a long one: the caller runs long ones off the loop. */
+/* infer_prompt: from a conversation to the tokens of its prompt, and to what the answer must be
+ * like. Any thread; takes from a fraction of a millisecond to many for a long one: the caller runs
+ * long ones off the loop. */
 #pragma once
 #include "base.h"
+#include "infer_call.h"
+#include "infer_chat.h"
 #include "infer_vocab.h"
 #include "status.h"
 #include "text.h"
 
-struct infer_chat;
+struct infer_prompt {
+    struct infer_tokens tokens;
+    struct infer_chat_output chat; /* `prompt` is not kept */
+    /* What the answer must follow: the model's own form of calls, or what the call asked for. */
+    struct text grammar; /* "" for nothing; lives as long as this and the call */
+    struct text triggers[INFER_TRIGGERS_MAX];
+    size_t triggers_count;
+};
 
-/* `messages` as in struct infer_call; what is guarded there stays text.
- * Owns: `*out`, infer_tokens_free, also after a failure.
+/* What is guarded in the call's messages stays text.
+ * Owns: `*out`, infer_prompt_free, also after a failure.
  * Fails: STATUS_INVALID, with the numbers when the prompt and one token do not fit in `context`. */
 MUST_CHECK bool infer_prompt_make(const struct infer_chat *chat, const struct infer_vocab *vocab,
-                                  const char *messages, uint32_t context, struct infer_tokens *out,
-                                  struct status *st);
+                                  const struct infer_call *call, uint32_t context,
+                                  struct infer_prompt *out, struct status *st);
+void infer_prompt_free(struct infer_prompt *prompt);
 
 /* That there is something, and room for one token more. `field` is what of the body it is.
  * Fails: STATUS_INVALID, with the numbers. */

@@ -17,6 +17,18 @@ static inline uint32_t infer_ring_room(struct infer_ring *ring)
                          atomic_load_explicit(&ring->read, memory_order_acquire));
 }
 
+/* Where in `at` the next number will stand: for what goes along with it in an array beside. The
+ * writer's before it puts, the reader's before it gets. */
+static inline uint32_t infer_ring_put_place(struct infer_ring *ring)
+{
+    return atomic_load_explicit(&ring->write, memory_order_relaxed) & (ring->size - 1);
+}
+
+static inline uint32_t infer_ring_get_place(struct infer_ring *ring)
+{
+    return atomic_load_explicit(&ring->read, memory_order_relaxed) & (ring->size - 1);
+}
+
 /* The writer; there must be room. */
 static inline void infer_ring_put(struct infer_ring *ring, int32_t value)
 {

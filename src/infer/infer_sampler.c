@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANES = 16, SUM_BLOCK = 512 };
+enum { LANES = 16, SUM_BLOCK = 512, TRIES_MAX = 24 };
 /* exp(-40) times a million tokens is below what a float sum can hold beside 1. */
 static const float exponent_min = -40.0F;
 
@@ -27,8 +27,12 @@ struct infer_sampler {
     uint32_t turn;
     struct candidate *candidates;
     uint32_t candidates_size;
+    struct infer_matcher *matcher; /* NULL without a grammar */
+    float *spare;                  /* a row to draw from while the other is kept; as `matcher` */
 };
 
+static int32_t draw(struct infer_sampler *s, float *logits);
+static int32_t draw_allowed(struct infer_sampler *s, float *logits);
 static void remember(struct infer_sampler *s, int32_t token);
 static void remember_recent(struct infer_sampler *s, int32_t token);
 static void adjust(struct infer_sampler *s, float *logits);
@@ -73,6 +77,11 @@ struct infer_sampler *infer_sampler_new(const struct infer_sampling *sampling, u
         s->recent = allocate((size_t)sampling->repeat_last, sizeof *s->recent);
         s->seen = allocate(vocab, sizeof *s->seen);
     }
+    if (sampling->grammar != NULL) {
+        s->matcher = infer_matcher_new(sampling->grammar, sampling->pieces, sampling->triggers,
+                                       sampling->triggers_count);
+        s->spare = allocate(vocab, sizeof *s->spare);
+    }
     return s;
 }
 
@@ -86,6 +95,8 @@ void infer_sampler_free(struct infer_sampler *s)
     free(s->recent);
     free(s->seen);
     free(s->candidates);
+    infer_matcher_free(s->matcher);
+    free(s->spare);
     free(s);
 }
 
@@ -101,17 +112,51 @@ void infer_sampler_prompt(struct infer_sampler *s, const int32_t *tokens, size_t
 int32_t infer_sampler_pick(struct infer_sampler *s, float *logits)
 {
     adjust(s, logits);
+    int32_t token = s->matcher == NULL ? draw(s, logits) : draw_allowed(s, logits);
+    if (token >= 0)
+        remember(s, token);
+    return token;
+}
+
+bool infer_sampler_done(const struct infer_sampler *s)
+{
+    return s->matcher != NULL && infer_matcher_done(s->matcher);
+}
+
+static int32_t draw(struct infer_sampler *s, float *logits)
+{
     float max = row_max(logits, s->vocab);
     if (!isfinite(max))
-        return -1;
-    int32_t token = -1;
-    if (s->want.temperature <= 0 || s->want.top_k == 1) {
-        token = row_find(logits, s->vocab, max);
-    } else {
-        bool plain = s->want.top_p >= 1 && s->want.min_p <= 0 && s->want.top_k <= 0;
-        token = plain ? draw_from_row(s, logits, max) : draw_from_best(s, logits, max);
+        return INFER_SAMPLER_BROKEN;
+    if (s->want.temperature <= 0 || s->want.top_k == 1)
+        return row_find(logits, s->vocab, max);
+    if (s->want.top_p < 1 || s->want.min_p > 0 || s->want.top_k > 0)
+        return draw_from_best(s, logits, max);
+    if (s->spare != NULL) {
+        memcpy(s->spare, logits, s->vocab * sizeof *logits);
+        logits = s->spare;
     }
-    remember(s, token);
+    return draw_from_row(s, logits, max);
+}
+
+static int32_t draw_allowed(struct infer_sampler *s, float *logits)
+{
+    if (infer_matcher_stuck(s->matcher))
+        return INFER_SAMPLER_STUCK;
+    int32_t token = draw(s, logits);
+    if (token < 0)
+        return token;
+    for (int i = 0; i < TRIES_MAX && token >= 0 && !infer_matcher_allows(s->matcher, token); i++) {
+        logits[token] = -INFINITY;
+        token = draw(s, logits);
+    }
+    if (token >= 0 && !infer_matcher_allows(s->matcher, token)) {
+        infer_matcher_mask(s->matcher, logits);
+        token = draw(s, logits);
+    }
+    if (token < 0)
+        return INFER_SAMPLER_STUCK;
+    infer_matcher_accept(s->matcher, token);
     return token;
 }
 

@@ -271,6 +271,9 @@ static bool add_calls(scmp_filter_ctx filter, struct status *st)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(calls); i++)
         rc = add_one(filter, calls[i]);
+    /* Its flags are in memory, where a filter cannot look: the C library then takes clone. */
+    if (rc == 0)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     if (SANITIZE_ADDRESS || SANITIZE_THREAD)
         return rc == 0 ? true : status_fail_errno(st, -rc, "could not make the filter");
     const struct {
@@ -296,9 +299,6 @@ static bool add_calls(scmp_filter_ctx filter, struct status *st)
     };
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(some); i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, some[i].call, 1, some[i].is);
-    /* Its flags are in memory, where a filter cannot look: the C library then takes clone. */
-    if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     return rc == 0 ? true : status_fail_errno(st, -rc, "could not make the filter of system calls");
 }
 

@@ -46,6 +46,7 @@ bool infer_server_open(struct loop *loop, const struct infer_server_options *opt
     WEIR_ASSERT(server != NULL);
     server->options = *options;
     server->created_s = clock_wall_us() / 1000000;
+    server->grammars = infer_grammars_new();
     server->router = http_router_new(routes, ARRAY_LEN(routes));
     struct http_server_options http = {
         .address = options->listen,
@@ -89,6 +90,7 @@ void infer_server_close(struct infer_server *server)
     http_server_close(server->http);
     http_router_free(server->router);
     infer_chat_close(server->chat);
+    infer_grammars_free(server->grammars);
     free(server);
 }
 

@@ -5,6 +5,7 @@
 #include "http_server.h"
 #include "infer_chat.h"
 #include "infer_engine.h"
+#include "infer_grammars.h"
 #include "infer_server.h"
 
 struct http_router;
@@ -14,7 +15,8 @@ struct infer_server {
     struct http_server *http;
     struct http_router *router;
     struct infer_chat *chat; /* NULL until the model is there */
-    int64_t created_s;       /* Unix time, for the list of models */
+    struct infer_grammars *grammars;
+    int64_t created_s; /* Unix time, for the list of models */
     bool draining;
 };
 

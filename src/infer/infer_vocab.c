@@ -8,6 +8,7 @@
 #include <string.h>
 
 static int by_bytes(const void *left, const void *right);
+static size_t piece_of(void *vocab, int32_t token, char *out);
 static bool make_room(struct infer_tokens *tokens, uint32_t more);
 
 void infer_vocab_open(struct infer_vocab *vocab, const struct llama_vocab *llama)
@@ -26,11 +27,18 @@ void infer_vocab_open(struct infer_vocab *vocab, const struct llama_vocab *llama
             vocab->control_bytes_max = text.len;
     }
     qsort(vocab->control, vocab->control_count, sizeof *vocab->control, by_bytes);
+    vocab->late = base_alloc(sizeof *vocab->late);
+    pthread_mutex_init(&vocab->late->mutex, NULL);
 }
 
 void infer_vocab_close(struct infer_vocab *vocab)
 {
     free(vocab->control);
+    if (vocab->late != NULL) {
+        infer_pieces_free(vocab->late->pieces);
+        pthread_mutex_destroy(&vocab->late->mutex);
+        free(vocab->late);
+    }
     *vocab = (struct infer_vocab){0};
 }
 
@@ -102,6 +110,29 @@ bool infer_vocab_text(const struct infer_vocab *vocab, const int32_t *tokens, si
 uint32_t infer_vocab_count(const struct infer_vocab *vocab)
 {
     return vocab->count;
+}
+
+const struct infer_pieces *infer_vocab_pieces(const struct infer_vocab *vocab)
+{
+    struct infer_vocab_late *late = vocab->late;
+    pthread_mutex_lock(&late->mutex);
+    if (late->pieces == NULL) {
+        int32_t *ends = base_alloc(vocab->count * sizeof *ends);
+        size_t ends_count = 0;
+        for (uint32_t i = 0; i < vocab->count; i++)
+            if (llama_vocab_is_eog(vocab->llama, (int32_t)i))
+                ends[ends_count++] = (int32_t)i;
+        struct infer_vocab copy = *vocab;
+        late->pieces = infer_pieces_new(vocab->count, piece_of, &copy, ends, ends_count);
+        free(ends);
+    }
+    pthread_mutex_unlock(&late->mutex);
+    return late->pieces;
+}
+
+static size_t piece_of(void *vocab, int32_t token, char *out)
+{
+    return infer_vocab_piece(vocab, token, out);
 }
 
 /* Every length that could be, the longest first: rare enough, since few bytes begin one. */

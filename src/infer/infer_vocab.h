@@ -5,6 +5,7 @@
 #include "status.h"
 #include "text.h"
 
+struct infer_pieces;
 struct infer_vocab;
 struct text_buf;
 
@@ -34,6 +35,10 @@ size_t infer_vocab_name(const struct infer_vocab *vocab, int32_t token,
 MUST_CHECK bool infer_vocab_text(const struct infer_vocab *vocab, const int32_t *tokens,
                                  size_t count, bool names, struct text_buf *out);
 uint32_t infer_vocab_count(const struct infer_vocab *vocab);
+
+/* All tokens in order, for grammars; control tokens have no bytes there, and what ends an answer is
+ * marked. Made at the first call, which takes some tens of milliseconds. Owns: the vocabulary. */
+const struct infer_pieces *infer_vocab_pieces(const struct infer_vocab *vocab);
 
 /* The length of the longest text of a control token ("<|im_end|>") at the very start of `text`, or
  * 0: what must not become that token when a user wrote it. */

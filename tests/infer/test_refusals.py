@@ -29,8 +29,8 @@ BAD = [
     ("logit_bias", {"1": 101}), ("logit_bias", {str(i): 1 for i in range(301)}), ("stream", "yes"),
     ("stream_options", {"include_usage": True}), ("messages", []), ("messages", "hi"), ("messages", {}),
     ("messages", None), ("model", None), ("model", 1), ("ignore_eos", 1), ("tools", [{"type": "function"}]),
-    ("tool_choice", "required"), ("functions", [{}]), ("response_format", {"type": "json_object"}),
-    ("logprobs", True), ("top_logprobs", 3), ("modalities", ["audio"]), ("audio", {}), ("prediction", {"type": "content"}),
+    ("tool_choice", "required"), ("functions", [{}]), ("response_format", {"type": "yaml"}),
+    ("logprobs", 1), ("top_logprobs", 3), ("modalities", ["audio"]), ("audio", {}), ("prediction", {"type": "content"}),
     ("web_search_options", {}), ("store", True), ("no_such_field", 1),
 ]
 
@@ -67,8 +67,8 @@ MESSAGES = [
     ([{"role": "user", "content": [{"type": "text"}]}], "messages[0].content[0].text"),
     ([{"role": "user", "content": "x", "colour": "red"}], "messages[0].colour"),
     ([{"role": "user", "content": "x"}, "y"], "messages[1]"),
-    ([{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}], "messages[0].tool_calls"),
-    ([{"role": "tool", "content": "x", "tool_call_id": "1"}], "messages[0].role"),
+    ([{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}], "messages[0].tool_calls[0].function"),
+    ([{"role": "tool", "content": "x"}], "messages[0].tool_call_id"),
 ]
 
 
