@@ -1,4 +1,5 @@
 #include "infer_sampler.h"
+#include "status.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -230,6 +231,105 @@ static void broken_rows(void **state)
     infer_sampler_free(NULL);
 }
 
+/* Tokens of one byte each, and one that ends. */
+enum { BYTES = 257, END_TOKEN = 256 };
+
+static size_t byte_of(void *arg, int32_t token, char *out)
+{
+    (void)arg;
+    *out = (char)token;
+    return token == END_TOKEN ? 0 : 1;
+}
+
+static struct infer_sampler *with_grammar(const char *gbnf, struct infer_sampling want,
+                                          const struct infer_pieces *pieces)
+{
+    AUTO(infer_grammar) struct infer_grammar *grammar = NULL;
+    struct status st = {0};
+    if (!infer_grammar_compile(text_of(gbnf), &grammar, &st))
+        fail_msg("%s", st.text);
+    want.grammar = grammar;
+    want.pieces = pieces;
+    return infer_sampler_new(&want, BYTES);
+}
+
+/* The share of each token is its share among those that the grammar allows: drawing again comes to
+ * the same as leaving out the others first. */
+static void a_grammar_only_leaves_out(void **state)
+{
+    (void)state;
+    int32_t end = END_TOKEN;
+    AUTO(infer_pieces)
+    struct infer_pieces *pieces = infer_pieces_new(BYTES, byte_of, NULL, &end, 1);
+    struct infer_sampling want = infer_sampling_default();
+    int counts[BYTES] = {0};
+    enum { TURNS = 4000 };
+    for (int i = 0; i < TURNS; i++) {
+        float row[BYTES];
+        want.seed = (uint64_t)i;
+        AUTO(infer_sampler) struct infer_sampler *s = with_grammar("root ::= [ac]", want, pieces);
+        for (int k = 0; k < BYTES; k++)
+            row[k] = -2;
+        row['a'] = 1;
+        row['b'] = 3; /* the likeliest, and not allowed */
+        row['c'] = 2;
+        counts[infer_sampler_pick(s, row)]++;
+    }
+    assert_int_equal(counts['a'] + counts['c'], TURNS);
+    double share = (double)counts['c'] / TURNS, expected = exp(1) / (1 + exp(1));
+    assert_true(fabs(share - expected) < 0.03);
+}
+
+static void a_grammar_far_from_the_model(void **state)
+{
+    (void)state;
+    int32_t end = END_TOKEN;
+    AUTO(infer_pieces)
+    struct infer_pieces *pieces = infer_pieces_new(BYTES, byte_of, NULL, &end, 1);
+    static const struct {
+        float temperature, top_p, min_p;
+        int32_t top_k;
+    } ways[] = {{0, 1, 0, 0}, {1, 1, 0, 0}, {0.8F, 0.95F, 0.05F, 40}, {1, 0.1F, 0, 1}};
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        struct infer_sampling want = infer_sampling_default();
+        want.temperature = ways[i].temperature;
+        want.top_p = ways[i].top_p;
+        want.min_p = ways[i].min_p;
+        want.top_k = ways[i].top_k;
+        AUTO(infer_sampler) struct infer_sampler *s = with_grammar("root ::= \"{}\"", want, pieces);
+        const char *text = "{}";
+        for (int k = 0; k < 2; k++) {
+            float row[BYTES];
+            for (int token = 0; token < BYTES; token++)
+                row[token] = (float)(token % 50); /* hundreds before what is allowed */
+            row['{'] = row['}'] = -30;
+            assert_false(infer_sampler_done(s));
+            assert_int_equal(infer_sampler_pick(s, row), text[k]);
+        }
+        assert_true(infer_sampler_done(s));
+    }
+}
+
+static void a_grammar_that_cannot_go_on(void **state)
+{
+    (void)state;
+    int32_t end = END_TOKEN;
+    AUTO(infer_pieces)
+    struct infer_pieces *pieces = infer_pieces_new(BYTES, byte_of, NULL, &end, 1);
+    AUTO(infer_sampler)
+    struct infer_sampler *s = with_grammar("root ::= \"a\" [b]", infer_sampling_default(), pieces);
+    float row[BYTES];
+    for (int i = 0; i < BYTES; i++)
+        row[i] = i == 'a' ? 1 : -INFINITY;
+    assert_int_equal(infer_sampler_pick(s, row), 'a');
+    for (int i = 0; i < BYTES; i++)
+        row[i] = i == 'b' ? -INFINITY : 0;
+    assert_int_equal(infer_sampler_pick(s, row), INFER_SAMPLER_STUCK);
+    for (int i = 0; i < BYTES; i++)
+        row[i] = NAN;
+    assert_int_equal(infer_sampler_pick(s, row), INFER_SAMPLER_BROKEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +340,9 @@ int main(void)
         cmocka_unit_test(biases_and_penalties),
         cmocka_unit_test(a_long_window),
         cmocka_unit_test(broken_rows),
+        cmocka_unit_test(a_grammar_only_leaves_out),
+        cmocka_unit_test(a_grammar_far_from_the_model),
+        cmocka_unit_test(a_grammar_that_cannot_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

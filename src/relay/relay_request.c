@@ -20,6 +20,7 @@ static const struct relay_field fields[] = {
     {"repeat_penalty", RELAY_LOCAL_PASS, relay_check_number, 0.1, 10, false},
     {"repeat_last_n", RELAY_LOCAL_PASS, relay_check_integer, -1, 1000000, false},
     {"ignore_eos", RELAY_LOCAL_PASS, relay_check_bool, 0, 0, false},
+    {"grammar", RELAY_LOCAL_PASS, relay_check_text, 0, 65536, false},
     {"max_tokens", RELAY_LOCAL_PASS, relay_check_tokens_max, 1, 100000000, false},
     {"max_completion_tokens", RELAY_LOCAL_PASS, relay_check_tokens_max, 1, 100000000, false},
     {"n", RELAY_LOCAL_PASS, relay_check_n, 1, 128, false},
