@@ -64,7 +64,9 @@ static const struct config_setting data[] = {
 
 static const struct config_setting models[] = {
     {"model", CONFIG_TEXT, "", 0, 0, NULL,
-     "a GGUF file to serve under its own name; more by sections [model NAME]", 0},
+     "a GGUF file, or a folder with a model.onnx, to serve under its own name; more by sections "
+     "[model NAME]",
+     0},
     {"model_wait_max", CONFIG_DURATION, "1min", 1, HOURS, NULL,
      "how long a request waits for a local model that is loading or coming back", 0},
     {"model_first_byte_timeout", CONFIG_DURATION, "10min", SECONDS, 24 * HOURS, NULL,
@@ -227,7 +229,8 @@ const struct config_group config_groups[] = {
 };
 
 static const struct config_setting model_fields[] = {
-    {"path", CONFIG_TEXT, "", 0, 0, NULL, "a GGUF file: weir runs it", 0},
+    {"path", CONFIG_TEXT, "", 0, 0, NULL,
+     "a GGUF file, or a folder with a model.onnx: weir runs it", 0},
     {"upstream", CONFIG_TEXT, "", 0, 0, NULL,
      "instead of path: the name of the section [upstream NAME] that serves it", 0},
     {"upstream_model", CONFIG_TEXT, "", 0, 0, NULL,

@@ -140,7 +140,7 @@ const struct cli_command cli_commands[] = {
      "ID",
      "offer a model under a name, and print that",
      "Either --path or --upstream is needed.",
-     {{"path", "FILE", "a GGUF file, which weir runs", false},
+     {{"path", "FILE", "a GGUF file, or a folder with a model.onnx, which weir runs", false},
       {"upstream", "ID", "the upstream that serves it", false},
       {"upstream-model", "NAME", "what the upstream calls it; by default the same", false},
       {"name", "NAME", "what people see; by default ID", false},

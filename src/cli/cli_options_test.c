@@ -190,9 +190,12 @@ static void model_names(void **state)
     AUTO(arena) struct arena *arena = arena_open(MIB);
     check_text(cli_model_name(TEXT("/m/SmolLM2-135M.Q4_1.gguf"), arena), "SmolLM2-135M.Q4_1");
     check_text(cli_model_name(TEXT("x.GGUF"), arena), "x");
+    check_text(cli_model_name(TEXT("/m/mini.onnx"), arena), "mini");
+    check_text(cli_model_name(TEXT("/m/all-MiniLM-L6-v2/"), arena), "all-MiniLM-L6-v2");
     check_text(cli_model_name(TEXT("a/\xc3\xa9 b"), arena), "m--b");
     check_text(cli_model_name(TEXT(".gguf"), arena), "mgguf");
-    check_text(cli_model_name(TEXT("/m/"), arena), "model");
+    check_text(cli_model_name(TEXT("/m/"), arena), "m");
+    check_text(cli_model_name(TEXT("/"), arena), "model");
     char large[300];
     memset(large, 'x', sizeof(large));
     assert_int_equal(cli_model_name((struct text){large, sizeof(large)}, arena).len, 100);

@@ -159,8 +159,8 @@ static void *open_first(char tried[256])
 {
     char beside[PATH_MAX + 64];
     char program[PATH_MAX];
-    const char *places[5] = {getenv("WEIR_ONNXRUNTIME")};
-    size_t count = 1;
+    const char *places[4];
+    size_t count = 0;
     ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
     if (len > 0) {
         program[len] = 0;
@@ -175,8 +175,6 @@ static void *open_first(char tried[256])
     places[count++] = "libonnxruntime.so.1.21";
     tried[0] = 0;
     for (size_t i = 0; i < count; i++) {
-        if (places[i] == NULL)
-            continue;
         void *library = dlopen(places[i], RTLD_NOW | RTLD_LOCAL);
         if (library != NULL)
             return library;

@@ -1,7 +1,7 @@
 /* infer_onnx: vectors by ONNX Runtime. The only file that knows its header; the library is opened
  * when the first such model is, so a process that serves another kind does without it. It is looked
- * for under WEIR_ONNXRUNTIME, then beside an installed Weir (../lib/weir), then where it was when
- * Weir was built, then where the system keeps libraries. */
+ * for beside an installed Weir (../lib/weir), then where it was when Weir was built, then where the
+ * system keeps libraries (LD_LIBRARY_PATH counts). */
 #pragma once
 #include "base.h"
 #include "infer_embed_backend.h"
