@@ -22,6 +22,7 @@
 #include "net.h"
 #include "signals.h"
 #include "weir_infer_settings.h"
+#include <assert.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -193,8 +194,9 @@ static void model_changed(void *arg)
 {
     struct program *p = arg;
     struct status why = {0};
-    switch (p->embed != NULL ? infer_embed_state(p->embed, NULL, &why)
-                             : infer_engine_state(p->engine, NULL, &why)) {
+    enum infer_engine_state state = p->embed != NULL ? infer_embed_state(p->embed, NULL, &why)
+                                                     : infer_engine_state(p->engine, NULL, &why);
+    switch (state) {
     case INFER_ENGINE_READY:
         if (!infer_server_model_ready(p->server, &why)) {
             p->exit_code = fail(EXIT_NEVER, &why);
@@ -224,14 +226,12 @@ static bool close_files(const struct weir_infer_settings *s, enum infer_kind kin
                         struct status *st)
 {
     char model[PATH_MAX], certificate[PATH_MAX], key[PATH_MAX], ca[PATH_MAX], listen[PATH_MAX];
-    struct infer_onnx_files onnx;
-    const char *path = s->llama.path;
-    if (kind == INFER_KIND_EMBED_ONNX && infer_onnx_find(path, &onnx, st))
-        path = onnx.folder;
-    else if (strstr(path, "-of-") != NULL)
-        path = folder_of(path, model, sizeof model);
+    static char onnx[INFER_ONNX_PATHS][PATH_MAX];
+    struct infer_onnx_files files;
+    bool split = strstr(s->llama.path, "-of-") != NULL;
     struct infer_sandbox_paths paths = {
-        .read = {path, folder_of(s->tls.certificate_file, certificate, sizeof certificate),
+        .read = {split ? folder_of(s->llama.path, model, sizeof model) : s->llama.path,
+                 folder_of(s->tls.certificate_file, certificate, sizeof certificate),
                  folder_of(s->tls.key_file, key, sizeof key),
                  folder_of(s->tls.client_ca_file, ca, sizeof ca)},
         .socket_folder = s->listen.is_unix
@@ -239,6 +239,14 @@ static bool close_files(const struct weir_infer_settings *s, enum infer_kind kin
                              : NULL,
         .devices = s->llama.gpu_layers != 0,
     };
+    static_assert(4 + INFER_ONNX_PATHS <= INFER_SANDBOX_PATHS_MAX, "all have room");
+    if (kind == INFER_KIND_EMBED_ONNX) {
+        if (!infer_onnx_find(s->llama.path, &files, st))
+            return false;
+        size_t count = infer_onnx_paths(&files, onnx);
+        for (size_t i = 0; i < count; i++)
+            paths.read[4 + i] = onnx[i];
+    }
     return s->no_sandbox || closed(infer_sandbox_files(&paths, st), st);
 }
 

@@ -1,7 +1,10 @@
 #include "infer_llama_embed.h"
+#include "arena.h"
 #include "infer_gguf.h"
 #include "infer_llama_internal.h"
 #include "infer_machine.h"
+#include "infer_wordpiece.h"
+#include "log.h"
 #include <llama.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +19,7 @@ struct infer_llama_embed {
     struct llama_context *context;
     struct infer_llama_pool pool;
     struct llama_batch batch;
+    struct infer_wordpiece *wordpiece; /* NULL: the library cuts texts into tokens */
     int32_t before[FRAME_MAX], between[FRAME_MAX], behind[FRAME_MAX];
     uint32_t before_count, between_count, behind_count;
     void (*progress)(void *arg, int percent);
@@ -26,6 +30,7 @@ static bool load(struct infer_embed_backend *backend, void (*progress)(void *, i
                  struct infer_embed_facts *facts, struct status *st);
 static bool load_model(struct infer_llama_embed *l, struct status *st);
 static bool open_context(struct infer_llama_embed *l, struct status *st);
+static void open_wordpiece(struct infer_llama_embed *l);
 static void find_frame(struct infer_llama_embed *l);
 static bool warm_up(struct infer_llama_embed *l, struct status *st);
 static bool tokenize(const struct infer_embed_backend *backend, struct text text,
@@ -69,6 +74,7 @@ static bool load(struct infer_embed_backend *backend, void (*progress)(void *, i
     infer_llama_start_library();
     if (!load_model(l, st) || !open_context(l, st))
         return status_wrap(st, "could not load the model %s", l->options.path);
+    open_wordpiece(l);
     find_frame(l);
     if (!warm_up(l, st))
         return status_wrap(st, "could not use the model %s", l->options.path);
@@ -141,6 +147,46 @@ static bool open_context(struct infer_llama_embed *l, struct status *st)
     return true;
 }
 
+/* A BERT's vocabulary, of which the library's file has another form: a word begins with U+2581, and
+ * what goes on inside one has no sign. The library's own cutter leaves Korean syllables whole,
+ * which the models have learned in parts; it is left to it only where the vocabulary is no BERT's.
+ */
+static void open_wordpiece(struct infer_llama_embed *l)
+{
+    const struct llama_vocab *vocab = llama_model_get_vocab(l->model);
+    static const struct text begins = {"\xe2\x96\x81", 3};
+    struct status st = {0};
+    char lower[8] = "", strip[8] = "";
+    if (llama_vocab_type(vocab) != LLAMA_VOCAB_TYPE_WPM)
+        return;
+    AUTO(arena) struct arena *arena = arena_open(256 * MIB);
+    struct text_buf lines = text_buf_in(arena, 64 * MIB);
+    for (uint32_t i = 0; i < l->facts.vocab; i++) {
+        struct text token = text_of(llama_vocab_get_text(vocab, (int32_t)i));
+        enum llama_token_attr kind = llama_vocab_get_attr(vocab, (int32_t)i);
+        if ((kind & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0) {
+            if (text_starts(token, begins))
+                token = text_skip(token, begins.len);
+            else
+                text_buf_add(&lines, TEXT("##"));
+        }
+        if (text_find_byte(token, '\n') < token.len)
+            return;
+        text_buf_add(&lines, token);
+        text_buf_add(&lines, TEXT("\n"));
+    }
+    (void)llama_model_meta_val_str(l->model, "tokenizer.ggml.normalizer.lowercase", lower,
+                                   sizeof lower);
+    (void)llama_model_meta_val_str(l->model, "tokenizer.ggml.normalizer.strip_accents", strip,
+                                   sizeof strip);
+    bool is_lower = strcmp(lower, "false") != 0;
+    bool is_strip = strip[0] != 0 ? strcmp(strip, "true") == 0 : is_lower;
+    struct text config = arena_format(arena, "{\"do_lower_case\":%s,\"strip_accents\":%s}",
+                                      is_lower ? "true" : "false", is_strip ? "true" : "false");
+    if (!infer_wordpiece_open_lines(text_buf_text(&lines), config, &l->wordpiece, &st))
+        LOG_DEBUG("the library cuts texts into tokens", LOG_CSTR("why", st.text));
+}
+
 static void find_frame(struct infer_llama_embed *l)
 {
     const struct llama_vocab *vocab = llama_model_get_vocab(l->model);
@@ -178,6 +224,8 @@ static bool tokenize(const struct infer_embed_backend *backend, struct text text
                      struct status *st)
 {
     const struct infer_llama_embed *l = (const void *)backend;
+    if (l->wordpiece != NULL)
+        return infer_wordpiece_encode(l->wordpiece, text, tokens_max, out, count, st);
     const struct infer_vocab vocab = {.llama = llama_model_get_vocab(l->model)};
     uint32_t before = out->count;
     if (!infer_vocab_tokenize(&vocab, text, false, false, UINT32_MAX, out, st))
@@ -242,6 +290,7 @@ static void llama_embed_free(struct infer_embed_backend *backend)
     if (l->context != NULL)
         llama_free(l->context);
     infer_llama_pool_close(&l->pool);
+    infer_wordpiece_close(l->wordpiece);
     if (l->model != NULL)
         llama_model_free(l->model);
     free((void *)(uintptr_t)l->options.path);

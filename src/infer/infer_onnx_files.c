@@ -1,6 +1,7 @@
 #include "infer_onnx_files.h"
 #include "arena.h"
 #include "json.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -64,6 +65,26 @@ bool infer_onnx_find(const char *path, struct infer_onnx_files *out, struct stat
     return status_fail(st, STATUS_INVALID,
                        "cannot use the model %s: there is no tokenizer.json or vocab.txt beside it",
                        path);
+}
+
+size_t infer_onnx_paths(const struct infer_onnx_files *files, char out[INFER_ONNX_PATHS][PATH_MAX])
+{
+    static const char *const beside[] = {
+        "",
+        "tokenizer.json",
+        "vocab.txt",
+        "tokenizer_config.json",
+        "config.json",
+        "1_Pooling/config.json",
+    };
+    static const char *const endings[] = {"", "_data", ".data"}; /* of weights kept apart */
+    static_assert(ARRAY_LEN(beside) + ARRAY_LEN(endings) == INFER_ONNX_PATHS, "all have room");
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(beside); i++)
+        count += path_in(out[count], files->folder, beside[i]);
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+        count += snprintf(out[count], PATH_MAX, "%s%s", files->model, endings[i]) < PATH_MAX;
+    return count;
 }
 
 bool infer_onnx_read(const struct infer_onnx_files *files, struct infer_onnx_setup *out,

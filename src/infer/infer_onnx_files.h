@@ -30,6 +30,10 @@ bool infer_onnx_is(const char *path);
 /* That the files are there; not what is in them.
  * Fails: STATUS_NOT_FOUND, STATUS_INVALID; the text names the path. */
 MUST_CHECK bool infer_onnx_find(const char *path, struct infer_onnx_files *out, struct status *st);
+/* Every path that may be read for it, in `out`; each may be a link to another place, and need not
+ * be there. Returns how many. */
+enum { INFER_ONNX_PATHS = 9 };
+size_t infer_onnx_paths(const struct infer_onnx_files *files, char out[INFER_ONNX_PATHS][PATH_MAX]);
 /* Reads all but the model. Fails: STATUS_INVALID, STATUS_SYSTEM. */
 MUST_CHECK bool infer_onnx_read(const struct infer_onnx_files *files, struct infer_onnx_setup *out,
                                 struct status *st);

@@ -9,6 +9,7 @@
 
 enum {
     VOCAB_MAX = 1000000,
+    VALUES_MAX = 4 * VOCAB_MAX,
     TOKEN_BYTES_MAX = 1024,
     NAME_BYTES_MAX = 256,
     WORD_CHARS_USUAL = 100,
@@ -20,7 +21,7 @@ struct specials {
     struct text unknown, first, end, padding;
 };
 
-static const struct json_limits limits = {.members_max = VOCAB_MAX, .values_max = 4 * VOCAB_MAX};
+static const struct json_limits limits = {.members_max = VOCAB_MAX, .values_max = VALUES_MAX};
 
 static bool read_parts(const struct json_at *root, struct infer_wordpiece *wp,
                        struct specials *specials, struct text *prefix, struct json_at *vocab,

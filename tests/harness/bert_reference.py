@@ -2,6 +2,7 @@
 that it was trained with: independent of every file that Weir makes or reads."""
 
 import json
+import math
 import os
 import struct
 
@@ -38,13 +39,13 @@ class Bert:
             p = f"encoder.layer.{layer}."
             q, k, v = (self.linear(x, p + f"attention.self.{name}").reshape(len(tokens), heads, -1).swapaxes(0, 1)
                        for name in ("query", "key", "value"))
-            score = q @ k.swapaxes(1, 2) / numpy.sqrt(q.shape[-1])
+            score = q @ k.swapaxes(1, 2) / math.sqrt(q.shape[-1])
             share = numpy.exp(score - score.max(axis=-1, keepdims=True))
             share /= share.sum(axis=-1, keepdims=True)
             seen = (share @ v).swapaxes(0, 1).reshape(x.shape)
             x = self.norm(x + self.linear(seen, p + "attention.output.dense"), p + "attention.output.LayerNorm")
             inner = self.linear(x, p + "intermediate.dense")
-            inner = inner * 0.5 * (1 + erf(inner / numpy.sqrt(2)))
+            inner = inner * 0.5 * (1 + erf(inner / math.sqrt(2)))
             x = self.norm(x + self.linear(inner, p + "output.dense"), p + "output.LayerNorm")
         return x
 

@@ -111,8 +111,9 @@ def test_forms(mini, texts, reference):
     assert short.shape == (5, 100) and numpy.abs(short - want).max() < 1e-6
     tokens = [reference.tokens(text)[1:-1] for text in few]  # without those that frame it
     by_tokens, _ = embed(mini, tokens)
-    assert numpy.abs(by_tokens - plain).max() < 1e-5
-    assert numpy.abs(embed(mini, tokens[0])[0] - plain[:1]).max() < 1e-5
+    near = 1e-5 if mini.kind == "onnx" else 2e-3
+    assert numpy.abs(by_tokens - plain).max() < near
+    assert numpy.abs(embed(mini, tokens[0])[0] - plain[:1]).max() < near
     with mini.openai() as client:
         answer = client.embeddings.create(model="smol", input=few)
         assert numpy.abs(numpy.array([one.embedding for one in answer.data]) - plain).max() < 1e-6
