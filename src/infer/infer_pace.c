@@ -53,8 +53,10 @@ uint32_t infer_pace_budget(struct infer_pace *pace, const struct infer_demand *d
     pace->credit += gained;
     if (pace->credit > pace->bursts_kept)
         pace->credit = pace->bursts_kept;
-    double target = (double)pace->target_us;
-    uint32_t tokens = fitting(pace, target - decode_us(pace, demand->writers), room);
+    double writing = decode_us(pace, demand->writers), target = (double)pace->target_us;
+    if (target < writing * 3 / 2)
+        target = writing * 3 / 2;
+    uint32_t tokens = fitting(pace, target - writing, room);
     if (demand->prompt_tokens <= tokens)
         return tokens;
     uint32_t all = demand->prompt_tokens < room ? (uint32_t)demand->prompt_tokens : room;

@@ -4,11 +4,12 @@
  * measured.
  *
  * While nobody writes a step takes all it can, but for no longer than INFER_PACE_BURST targets, so
- * that who comes then need not wait for long. Else as many tokens as fit in the target. And where
- * prompts stand that do not, but would be done in one longer step: computing them in pieces takes
- * the writers the same time in all, only more of them, since each prompt that is done adds one. So
- * such a burst is allowed when at least as many gain by it as wait for it, up to INFER_PACE_BURST
- * targets, and as long as it makes at most one gap in INFER_PACE_RARELY longer. */
+ * that who comes then need not wait for long. Else as many tokens as fit in the target, and
+ * never less than a third of the time: where writing alone takes too long, prompts would trickle.
+ * And where prompts stand that do not, but would be done in one longer step: computing them in
+ * pieces takes the writers the same time in all, only more of them, since each prompt that is done
+ * adds one. So such a burst is allowed when at least as many gain by it as wait for it, up to
+ * INFER_PACE_BURST targets, and as long as it makes at most one gap in INFER_PACE_RARELY longer. */
 #pragma once
 #include "base.h"
 

@@ -59,7 +59,9 @@ static void budgets(void **state)
     assert_int_equal(infer_pace_budget(&pace, &rows[3].demand), 96);
     /* However slow it has become, prompts go on; and a batch full of writers has no room. */
     pace = open_pace(0);
-    infer_pace_calibrate_decode(&pace, 8, 900000);
+    infer_pace_calibrate_decode(&pace, 8, 600000);
+    assert_int_equal(infer_pace_budget(&pace, &rows[1].demand), 300);
+    pace.prompt_us = 100000;
     assert_int_equal(infer_pace_budget(&pace, &rows[1].demand), INFER_PACE_TOKENS_MIN);
     pace.prompt_us = 10000; /* nobody writes, but a batch would take five seconds */
     assert_int_equal(infer_pace_budget(&pace, &rows[0].demand), 80);
