@@ -215,8 +215,12 @@ static bool answer_whole(struct infer_generate *g, struct status *st)
         g->id.bytes + IDS_PREFIX_BYTES, g->form->object, (long long)g->created_s);
     text_buf_add_json(&body, g->server->options.name);
     text_buf_add(&body, TEXT(",\"choices\":["));
+    if (g->form->choose != NULL)
+        g->form->choose(g);
     for (size_t i = 0; i < g->choices_count; i++) {
-        if (i > 0)
+        if (g->choices[i].left_out)
+            continue;
+        if (i > 0) /* the first is never left out */
             text_buf_add(&body, TEXT(","));
         g->form->add_choice(g, i, &body);
     }

@@ -47,6 +47,7 @@ struct infer_choice {
     const char *finish;   /* NULL while it runs */
     uint32_t tokens;      /* written so far, counted at the stop string when there is one */
     bool told;            /* its finish was sent */
+    bool left_out;        /* by the form's choose */
 };
 
 struct infer_form {
@@ -64,6 +65,9 @@ struct infer_form {
     /* What is told of a token, when the call asks for logprobs; NULL: never asked. */
     void (*add_token)(struct infer_generate *g, const struct infer_event *event,
                       struct text_buf *buf);
+    /* Once all have finished, of an answer that is no stream: which to show, in which order among
+     * those of a prompt; NULL: all of them. */
+    void (*choose)(struct infer_generate *g);
     /* One object of the list of choices, of an answer that is no stream. */
     void (*add_choice)(struct infer_generate *g, size_t index, struct text_buf *buf);
 };

@@ -6,7 +6,6 @@ enum {
     MODEL_BYTES_MAX = 256,
     TOKENS_MAX = 200000, /* of one list; more than any context here */
     TOKENS_DEFAULT = 16, /* of an answer, in this dialect */
-    BEST_OF_MAX = 20,
     LOGPROBS_MAX = 5,
     TOKENIZE_BYTES_MAX = 1 << 20, /* its answer is some times as long */
 };
@@ -50,7 +49,7 @@ static const char *const detokenize_fields[] = {"model", "tokens", NULL};
 static bool read_root(struct text body, const char *const *known, struct arena *arena,
                       struct json_at *out, struct status *st);
 static bool read_known(const struct json_at *in, const char *const *known, struct status *st);
-static bool read_refused(const struct json_at *in, const struct infer_call *call,
+static bool read_choices(const struct json_at *in, struct infer_text_completion *out,
                          struct status *st);
 static bool read_prompts(const struct json_at *in, uint32_t vocab, struct arena *arena,
                          struct infer_text_completion *out, struct status *st);
@@ -70,7 +69,7 @@ bool infer_text_read_completion(struct text body, uint32_t vocab, struct arena *
         !json_get_bool(&in, "echo", JSON_OPTIONAL, &read.echo, st) ||
         !json_get_bool(&in, "parse_special", JSON_OPTIONAL, &read.parse_special, st) ||
         !json_get_text(&in, "user", JSON_OPTIONAL, INFER_CALL_BODY_BYTES_MAX, &user, st) ||
-        !read_refused(&in, &read.call, st) || !read_prompts(&in, vocab, arena, &read, st))
+        !read_choices(&in, &read, st) || !read_prompts(&in, vocab, arena, &read, st))
         return false;
     if (read.call.nothing && !read.echo)
         return json_fail(&in, "max_tokens", st, "must be at least 1 without \"echo\": true");
@@ -138,23 +137,30 @@ static bool read_known(const struct json_at *in, const char *const *known, struc
     return true;
 }
 
-/* Checked for what it may be, then refused unless it asks for nothing. */
-static bool read_refused(const struct json_at *in, const struct infer_call *call, struct status *st)
+/* After the common part: `n` is how many are shown of the best_of that are written. */
+static bool read_choices(const struct json_at *in, struct infer_text_completion *out,
+                         struct status *st)
 {
+    struct infer_call *call = &out->call;
     struct text suffix = TEXT("");
     int64_t best_of = call->n, logprobs = -1;
     if (!json_get_text(in, "suffix", JSON_OPTIONAL, INFER_CALL_BODY_BYTES_MAX, &suffix, st) ||
-        !json_get_int(in, "best_of", JSON_OPTIONAL, 1, BEST_OF_MAX, &best_of, st) ||
+        !json_get_int(in, "best_of", JSON_OPTIONAL, 1, INFER_CALL_N_MAX, &best_of, st) ||
         !json_get_int(in, "logprobs", JSON_OPTIONAL, 0, LOGPROBS_MAX, &logprobs, st))
         return false;
     if (suffix.len > 0)
         return json_fail(in, "suffix", st, "is not supported by this server");
     if (best_of < call->n)
         return json_fail(in, "best_of", st, "must be at least n, which is %u", call->n);
-    if (best_of > call->n)
-        return json_fail(in, "best_of", st, "must be n: more is not supported by this server");
-    if (logprobs >= 0)
-        return json_fail(in, "logprobs", st, "is not supported by this server");
+    if (best_of > call->n && call->stream)
+        return json_fail(in, "best_of", st, "cannot be more than n in a stream");
+    if (logprobs >= 0 && out->echo)
+        return json_fail(in, "logprobs", st, "is not supported together with echo");
+    out->logprobs = logprobs >= 0;
+    out->shown = call->n;
+    call->logprobs = logprobs >= 0 || best_of > call->n;
+    call->tops = logprobs > 0 ? (uint32_t)logprobs : 0;
+    call->n = (uint32_t)best_of;
     return true;
 }
 
@@ -183,7 +189,8 @@ static bool read_prompts(const struct json_at *in, uint32_t vocab, struct arena 
                            st);
     }
     if (json_count(&list) * out->call.n > INFER_TEXT_PROMPTS_MAX)
-        return json_fail(in, "prompt", st, "has %zu prompts; times n at most %d are allowed",
+        return json_fail(in, "prompt", st,
+                         "has %zu prompts; times n or best_of at most %d are allowed",
                          json_count(&list), INFER_TEXT_PROMPTS_MAX);
     out->listed = true;
     out->prompts_count = json_count(&list);

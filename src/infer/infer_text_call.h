@@ -10,7 +10,7 @@
 #include "status.h"
 #include "text.h"
 
-enum { INFER_TEXT_PROMPTS_MAX = 64 }; /* times n: answers to one request */
+enum { INFER_TEXT_PROMPTS_MAX = 64 }; /* times best_of: answers to one request */
 
 /* One prompt: a text, or its tokens. */
 struct infer_text_prompt {
@@ -20,12 +20,14 @@ struct infer_text_prompt {
 };
 
 struct infer_text_completion {
-    struct infer_call call; /* without messages; output_max is 16 unless given */
+    struct infer_call call; /* without messages; output_max is 16 unless given; n is best_of */
     struct infer_text_prompt *prompts;
     size_t prompts_count;
     bool listed; /* as a list of prompts: the first is prompt[0] */
     bool echo;
     bool parse_special; /* control tokens in a text count */
+    bool logprobs;      /* are to be told */
+    uint32_t shown;     /* of the call.n answers to each prompt, the best so many */
 };
 /* Owns: everything in `*out` is in `arena`.
  * Fails: STATUS_INVALID with the field at fault, STATUS_TOO_LARGE. */

@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct status st = {0};
     if (infer_text_read_completion(body, VOCAB, arena, &completion, &st)) {
         size_t answers = completion.prompts_count * completion.call.n;
+        WEIR_ASSERT(completion.shown > 0 && completion.shown <= completion.call.n);
         WEIR_ASSERT(answers > 0 && (answers <= INFER_TEXT_PROMPTS_MAX || !completion.listed));
         for (size_t i = 0; i < completion.prompts_count; i++) {
             const struct infer_text_prompt *prompt = &completion.prompts[i];

@@ -90,10 +90,10 @@ static void refused(void **state)
         {",\"prompt\":\"x\",\"echo\":1", "echo"},
         {",\"prompt\":\"x\",\"suffix\":\"y\"", "suffix"},
         {",\"prompt\":\"x\",\"suffix\":1", "suffix"},
-        {",\"prompt\":\"x\",\"best_of\":2", "best_of"},
+        {",\"prompt\":\"x\",\"best_of\":2,\"stream\":true", "best_of"},
         {",\"prompt\":\"x\",\"best_of\":1,\"n\":2", "best_of"},
-        {",\"prompt\":\"x\",\"best_of\":21", "best_of"},
-        {",\"prompt\":\"x\",\"logprobs\":0", "logprobs"},
+        {",\"prompt\":\"x\",\"best_of\":9", "best_of"},
+        {",\"prompt\":\"x\",\"logprobs\":0,\"echo\":true", "logprobs"},
         {",\"prompt\":\"x\",\"logprobs\":6", "logprobs"},
         {",\"prompt\":\"x\",\"logprobs\":true", "logprobs"},
         {",\"prompt\":\"x\",\"user\":1", "user"},
@@ -110,6 +110,22 @@ static void refused(void **state)
         assert_int_equal(st.code, STATUS_INVALID);
         assert_string_equal(st.field, cases[i].field);
     }
+}
+
+static void best_and_logprobs(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena *arena = arena_open(16 * MIB);
+    struct infer_text_completion read;
+    struct status st = {0};
+    assert_true(read_completion(arena, ",\"prompt\":\"x\",\"n\":2", &read, &st));
+    assert_true(read.call.n == 2 && read.shown == 2 && !read.logprobs && !read.call.logprobs);
+    assert_true(read_completion(arena, ",\"prompt\":\"x\",\"n\":2,\"best_of\":5", &read, &st));
+    assert_true(read.call.n == 5 && read.shown == 2 && !read.logprobs && read.call.logprobs);
+    assert_true(read_completion(arena, ",\"prompt\":\"x\",\"logprobs\":0", &read, &st));
+    assert_true(read.logprobs && read.call.logprobs && read.call.tops == 0);
+    assert_true(read_completion(arena, ",\"prompt\":\"x\",\"logprobs\":5", &read, &st));
+    assert_true(read.logprobs && read.call.tops == 5 && read.shown == 1);
 }
 
 static void tokens(void **state)
@@ -159,7 +175,8 @@ static void tokens(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(everything), cmocka_unit_test(prompts),
-                                       cmocka_unit_test(refused), cmocka_unit_test(tokens)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything), cmocka_unit_test(prompts), cmocka_unit_test(refused),
+        cmocka_unit_test(best_and_logprobs), cmocka_unit_test(tokens)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

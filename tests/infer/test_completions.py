@@ -146,13 +146,71 @@ def test_control_tokens_in_a_text_are_text(infer, smol):
     assert asked.usage.prompt_tokens == len(as_tokens)
 
 
+def mean(choice):
+    return sum(choice.logprobs.token_logprobs) / len(choice.logprobs.token_logprobs)
+
+
+@pytest.mark.parametrize("stop", [None, "s"])
+def test_logprobs(smol, stop):
+    answer = complete(smol, max_tokens=8, logprobs=2, stop=stop, n=2)
+    for choice in answer.choices:
+        logs = choice.logprobs
+        assert len(logs.tokens) == len(logs.token_logprobs) == len(logs.top_logprobs) == len(logs.text_offset)
+        joined = "".join(logs.tokens)
+        # Of a token that a stop string cuts, the text before it is given, and nothing is told.
+        assert choice.text.startswith(joined) if stop else joined == choice.text
+        offset = 0
+        for token, logprob, tops, at in zip(logs.tokens, logs.token_logprobs, logs.top_logprobs, logs.text_offset, strict=True):
+            assert at == offset and logprob <= 0 and len(tops) == 2
+            assert tops[token] == logprob == max(tops.values())  # temperature 0
+            offset += len(token)
+    logs = complete(smol, max_tokens=4, logprobs=0).choices[0].logprobs
+    assert [set(tops) for tops in logs.top_logprobs] == [{token} for token in logs.tokens]
+
+
+def test_logprobs_streamed(smol):
+    whole = complete(smol, max_tokens=12, logprobs=3).choices[0]
+    parts = {"tokens": [], "token_logprobs": [], "text_offset": [], "top_logprobs": []}
+    text = ""
+    for chunk in complete(smol, max_tokens=12, logprobs=3, stream=True):
+        (choice,) = chunk.choices
+        text += choice.text
+        if choice.logprobs:
+            for name, list_ in parts.items():
+                list_ += getattr(choice.logprobs, name)
+    assert text == whole.text
+    assert parts["tokens"] == whole.logprobs.tokens and parts["text_offset"] == whole.logprobs.text_offset
+    assert parts["token_logprobs"] == pytest.approx(whole.logprobs.token_logprobs, abs=0.05)
+
+
+def test_parts_of_characters_are_told_by_their_bytes(infer, smol):
+    answer = complete(smol, "😀🎉😀🎉😀", max_tokens=24, logprobs=0, temperature=1, seed=3)
+    logs = answer.choices[0].logprobs
+    for token in logs.tokens:
+        assert "\ufffd" not in token
+    assert sum(len(t) for t in logs.tokens if not t.startswith("bytes:")) <= len(answer.choices[0].text)
+
+
+def test_best_of(smol):
+    """The best by the mean of their logprobs, the best first; what was computed is counted."""
+    more = {"temperature": 1.3, "seed": 11, "max_tokens": 8, "extra_body": {"ignore_eos": True}}
+    every = complete(smol, n=5, logprobs=0, **more)
+    best = complete(smol, n=2, best_of=5, logprobs=0, **more)
+    assert [choice.index for choice in best.choices] == [0, 1]
+    assert best.usage.completion_tokens == every.usage.completion_tokens == 40
+    assert mean(best.choices[0]) >= mean(best.choices[1])
+    assert [mean(choice) for choice in best.choices] == pytest.approx(sorted(map(mean, every.choices))[:2:-1], abs=0.02)
+    assert complete(smol, [TEXT, "ab"], best_of=2, **more).choices[1].logprobs is None
+
+
 @pytest.mark.parametrize("change, field", [
     ({"prompt": None}, "prompt"), ({"prompt": 5}, "prompt"), ({"prompt": {}}, "prompt"), ({"prompt": []}, "prompt"),
     ({"prompt": ""}, "prompt"), ({"prompt": ["a", ""]}, "prompt[1]"), ({"prompt": [[1], []]}, "prompt[1]"),
     ({"prompt": ["a", 1]}, "prompt[1]"), ({"prompt": [1, -1]}, "prompt[1]"), ({"prompt": [10**9]}, "prompt[0]"),
     ({"prompt": [1, 2**53 + 1]}, "prompt[1]"), ({"prompt": [1.5]}, "prompt[0]"), ({"prompt": [[1], "a"]}, "prompt[1]"),
     ({"prompt": ["a"] * 65}, "prompt"), ({"prompt": ["a"] * 9, "n": 8}, "prompt"), ({"prompt": "one two " * 2000}, "prompt"),
-    ({"prompt": ["a", "one two " * 2000]}, "prompt[1]"), ({"n": 0}, "n"), ({"n": 9}, "n"), ({"best_of": 2}, "best_of"),
+    ({"prompt": ["a", "one two " * 2000]}, "prompt[1]"), ({"n": 0}, "n"), ({"n": 9}, "n"), ({"best_of": 9}, "best_of"),
+    ({"best_of": 2, "stream": True}, "best_of"), ({"logprobs": 1, "echo": True}, "logprobs"),
     ({"best_of": 1, "n": 2}, "best_of"), ({"best_of": 0}, "best_of"), ({"best_of": "1"}, "best_of"),
     ({"max_tokens": 0}, "max_tokens"), ({"max_tokens": -1}, "max_tokens"), ({"max_tokens": 2**31}, "max_tokens"),
     ({"logprobs": 6}, "logprobs"), ({"logprobs": -1}, "logprobs"), ({"logprobs": True}, "logprobs"),

@@ -32,7 +32,7 @@ def test_both(http, infer, more, status, said):
 @pytest.mark.parametrize("more, status, said", [
     ({"prompt": [1, 2, 3]}, 200, ""), ({"prompt": ["a", "b"], "n": 2, "echo": True, "max_tokens": 0}, 200, ""),
     ({"prompt": ["a", [1]]}, 400, "prompt"), ({"prompt": [[1], "a"]}, 400, "prompt"), ({"prompt": [10**8]}, 400, "prompt"),
-    ({"suffix": ""}, 200, ""), ({"suffix": "x"}, 400, "suffix"), ({"best_of": 1}, 200, ""), ({"best_of": 3}, 400, "best_of"),
+    ({"suffix": ""}, 200, ""), ({"suffix": "x"}, 400, "suffix"), ({"best_of": 1}, 200, ""), ({"best_of": 3}, 200, ""), ({"best_of": 9}, 400, "best_of"), ({"logprobs": 2}, 200, ""),
     ({"max_tokens": 0}, 400, "max_tokens"), ({"n": 9}, 400, "between 1 and 8"), ({"user": "u"}, 200, ""),
     ({"parse_special": True}, 200, ""), ({"messages": []}, 400, "messages"), ({"max_completion_tokens": 2}, 400, "max_completion_tokens"),
 ], ids=repr)
