@@ -231,6 +231,8 @@ static const char *const calls[] = {
     "getpgrp",
 #if SANITIZE_ADDRESS || SANITIZE_THREAD
     /* how a sanitizer looks for leaks at the end: another thread stops this one */
+    "open",
+    "getdents",
     "clone",
     "ptrace",
     "wait4",
