@@ -28,12 +28,12 @@ class Bert:
         mean = self.states(self.tokens(text)).mean(axis=0)
         return mean / numpy.linalg.norm(mean)
 
-    def states(self, tokens):
+    def states(self, tokens, types=0):
         """The last layer: [tokens, width]."""
         w, heads = self.weights, self.config["num_attention_heads"]
         x = (w["embeddings.word_embeddings.weight"][tokens] +
              w["embeddings.position_embeddings.weight"][:len(tokens)] +
-             w["embeddings.token_type_embeddings.weight"][0])
+             w["embeddings.token_type_embeddings.weight"][types])
         x = self.norm(x, "embeddings.LayerNorm")
         for layer in range(self.config["num_hidden_layers"]):
             p = f"encoder.layer.{layer}."

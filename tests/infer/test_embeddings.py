@@ -6,13 +6,15 @@ import concurrent.futures
 import json
 import random
 import socket
+import struct
+import subprocess
 import time
 
 import pytest
 
 from conftest import Infer
 from harness.bert_reference import Bert, numpy
-from harness.server import EMBEDDING_MODEL, eventually
+from harness.server import EMBEDDING_MODEL, ROOT, eventually
 
 SEED = 20261125
 WORDS = """the of and to in is was for on that with as by at from his it an were are which this be had or one their
@@ -276,3 +278,47 @@ def test_threads_rest(start_infer):
     before = used()
     time.sleep(3)
     assert used() - before <= 15
+
+
+def with_judge(folder, seed=7):
+    """The model with a head that judges pairs, drawn by chance: as published weights, ONNX and GGUF."""
+    folder_with(folder, **{"model.onnx": None})
+    data = (EMBEDDING_MODEL / "model.safetensors").read_bytes()
+    (size,) = struct.unpack_from("<Q", data)
+    index, end = json.loads(data[8:8 + size]), len(data) - 8 - size
+    pick = numpy.random.default_rng(seed)
+    head = {"classifier.weight": pick.normal(size=(1, 384)).astype("<f4"), "classifier.bias": numpy.zeros(1, "<f4")}
+    for name, values in head.items():
+        index[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [end, end + values.nbytes]}
+        end += values.nbytes
+    text = json.dumps(index).encode()
+    (folder / "model.safetensors").write_bytes(
+        struct.pack("<Q", len(text)) + text + data[8 + size:] + b"".join(v.tobytes() for v in head.values()))
+    subprocess.run([ROOT / "scripts/bert-model", folder], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["onnx", "gguf"])
+def test_a_model_that_judges_pairs(start_infer, tmp_path, kind):
+    """ONNX tells the two texts apart (token types 0 and 1); llama.cpp has type 0 for both."""
+    folder = with_judge(tmp_path)
+    reference = Bert(folder)
+    infer = start_infer(model=folder if kind == "onnx" else folder / "model.gguf")
+    query, documents = "capital of France", ["Paris, the capital", "bananas are yellow", "a river " * 40, "x"]
+
+    def judged(document):
+        encoded = reference.tokenizer.encode(query, document)
+        types = encoded.type_ids if kind == "onnx" else [0] * len(encoded.ids)
+        first = reference.states(encoded.ids, types)[0]
+        hidden = numpy.tanh(reference.linear(first, "pooler.dense"))
+        return 1 / (1 + numpy.exp(-reference.linear(hidden, "classifier")[0]))
+    with infer.http() as http:
+        body = http.post("/v1/rerank", json={"model": "smol", "query": query, "documents": documents}).json()
+        found = {one["index"]: one["relevance_score"] for one in body["results"]}
+        assert len(found) == 4 and max(abs(found[i] - judged(d)) for i, d in enumerate(documents)) < 5e-3
+        assert list(found) == sorted(found, key=found.get, reverse=True)
+        answer = http.post("/v1/embeddings", json={"model": "smol", "input": "x"})
+        assert answer.status_code == 400 and "judges pairs" in answer.json()["error"]["message"]
+        answer = http.post("/v1/rerank", json={"model": "smol", "query": "q " * 300, "documents": ["d " * 300]})
+        assert answer.status_code == 400 and answer.json()["error"]["param"] == "documents[0]"
+        assert http.get("/readyz").json()["tasks"] == ["rerank"]
