@@ -26,7 +26,7 @@ format: ## format all C and C++ sources
 	@scripts/setup && scripts/format
 
 bench: ## the benchmarks of bench/, ratios in one run
-	@scripts/setup bench && scripts/deps llhttp node llama model gemma bench && bench/run
+	@scripts/setup bench && scripts/deps llhttp node llama onnxruntime model minilm gemma bench && bench/run
 
 fuzz: ## a minute of fuzzing for each target (WEIR_FUZZ_SECONDS)
 	@scripts/setup && scripts/test fuzz
