@@ -8,8 +8,8 @@
 enum {
     GAIN_MIN = INFER_PREFIX_BLOCK, /* tokens: for fewer nobody waits, and nothing is saved */
     RESTORE_MIN = 16,              /* tokens: fewer are computed as fast as copied */
-    COPY_US_MAX = 20000,           /* of copying in one step while somebody's answer waits */
-    HOLD_US_MAX = 30000000,        /* so long one prompt waits for another at most */
+    COPY_US_MIN = 20000,           /* see may_copy */
+    HOLD_US_MAX = 120000000,       /* so long one prompt waits for another at most */
 };
 static const uint64_t bytes_usual = 512 * MIB;
 
@@ -304,10 +304,13 @@ static void copied(struct infer_engine_prefix *p, int64_t began, size_t bytes)
     p->byte_us = p->byte_us <= 0 ? now : p->byte_us + (now - p->byte_us) / 8;
 }
 
-/* Always when nobody's next token waits for it. */
+/* In one step: a quarter of a step's time; as much as there is when nobody's next token waits. */
 static bool may_copy(const struct infer_engine *e)
 {
-    return e->prefix->copied_us < COPY_US_MAX || infer_sched_counts(e->sched).writing == 0;
+    struct infer_sched_counts counts = infer_sched_counts(e->sched);
+    int64_t quarter = atomic_load_explicit(&e->stats.step_us, memory_order_relaxed) / 4;
+    return e->prefix->copied_us < (quarter > COPY_US_MIN ? quarter : COPY_US_MIN) ||
+           counts.writing <= counts.paused;
 }
 
 static bool same_scope(const struct infer_request *a, const struct infer_request *b)
