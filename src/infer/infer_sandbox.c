@@ -283,21 +283,21 @@ static bool add_calls(scmp_filter_ctx filter, struct status *st)
         struct scmp_arg_cmp is;
     } some[] = {
         /* Threads, and no processes. */
-        {SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)},
+        {SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}},
         /* Memory, and no code. */
-        {SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-        {SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
-        {SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)},
-        {SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_GET_NAME)},
-        {SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_VMA)},
-        {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIONREAD)},
-        {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIONBIO)},
-        {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIOCLEX)},
-        {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TCGETS)},
+        {SCMP_SYS(mmap), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
+        {SCMP_SYS(mprotect), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
+        {SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_NAME, 0}},
+        {SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_GET_NAME, 0}},
+        {SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_VMA, 0}},
+        {SCMP_SYS(ioctl), {1, SCMP_CMP_EQ, FIONREAD, 0}},
+        {SCMP_SYS(ioctl), {1, SCMP_CMP_EQ, FIONBIO, 0}},
+        {SCMP_SYS(ioctl), {1, SCMP_CMP_EQ, FIOCLEX, 0}},
+        {SCMP_SYS(ioctl), {1, SCMP_CMP_EQ, TCGETS, 0}},
         /* Limits are read, not set. */
-        {SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0)},
-        {SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())},
-        {SCMP_SYS(kill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())},
+        {SCMP_SYS(prlimit64), {2, SCMP_CMP_EQ, 0, 0}},
+        {SCMP_SYS(tgkill), {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0}},
+        {SCMP_SYS(kill), {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0}},
     };
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(some); i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, some[i].call, 1, some[i].is);
