@@ -3,7 +3,7 @@
 
 enum {
     CALIBRATE_US_MAX = 2000000,
-    PROMPT_TOKENS_FIRST = 64,
+    PROMPT_TOKENS_FIRST = 8,  /* says what is the same for any number of tokens */
     PROMPT_US_SHORT = 100000, /* a chunk that takes less is followed by a longer one */
 };
 
@@ -21,7 +21,7 @@ bool infer_engine_calibrate(struct infer_engine *e, struct status *st)
     if (!time_decode(e, 1, st) || !time_prompt(e, tokens, &took, st))
         return false;
     while (took < PROMPT_US_SHORT && tokens < tokens_max && clock_mono_us() < end) {
-        tokens = tokens * 4 < tokens_max ? tokens * 4 : tokens_max;
+        tokens = tokens * 8 < tokens_max ? tokens * 8 : tokens_max;
         if (!time_prompt(e, tokens, &took, st))
             return false;
     }

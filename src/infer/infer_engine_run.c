@@ -343,7 +343,7 @@ static void publish(struct infer_engine *e)
     atomic_store_explicit(&e->stats.preempted, counts.preempted, memory_order_relaxed);
     atomic_store_explicit(&e->stats.kept_bytes, e->kept_bytes, memory_order_relaxed);
     atomic_store_explicit(&e->usual.output, counts.output_usual, memory_order_relaxed);
-    atomic_store_explicit(&e->usual.prompt_ns, (int64_t)(e->pace.prompt_us * 1000),
+    atomic_store_explicit(&e->usual.prompt_ns, (int64_t)(infer_pace_prompt_us(&e->pace) * 1000),
                           memory_order_relaxed);
     atomic_store_explicit(&e->usual.writing_us,
                           (int64_t)infer_pace_estimate_us(&e->pace, e->facts.parallel, 0),

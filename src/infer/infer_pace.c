@@ -9,6 +9,7 @@ enum {
 
 static uint32_t fitting(const struct infer_pace *pace, double us, uint32_t room);
 static double decode_us(const struct infer_pace *pace, uint32_t writers);
+static double prompt_us(const struct infer_pace *pace, uint32_t tokens);
 static double towards(double from, double to);
 
 void infer_pace_open(struct infer_pace *pace, uint32_t batch, uint32_t sequences, int64_t target_us,
@@ -19,6 +20,7 @@ void infer_pace_open(struct infer_pace *pace, uint32_t batch, uint32_t sequences
                                 .target_us = target_us,
                                 .bursts_kept = sequences,
                                 .decode_factor = 1,
+                                .prompt_factor = 1,
                                 .credit = sequences};
 }
 
@@ -39,7 +41,15 @@ void infer_pace_calibrate_decode(struct infer_pace *pace, uint32_t rows, int64_t
 void infer_pace_calibrate_prompt(struct infer_pace *pace, uint32_t tokens, int64_t took_us)
 {
     WEIR_ASSERT(tokens > 0);
-    pace->prompt_us = (double)took_us / tokens;
+    double took = (double)took_us, each = took / tokens;
+    if (pace->prompt_tokens > 0 && pace->prompt_tokens < tokens && took > pace->prompt_took_us)
+        each = (took - pace->prompt_took_us) / (tokens - pace->prompt_tokens);
+    if (each * tokens > took)
+        each = took / tokens;
+    pace->prompt_us = each;
+    pace->prompt_fixed_us = took - each * tokens;
+    pace->prompt_tokens = tokens;
+    pace->prompt_took_us = took;
 }
 
 uint32_t infer_pace_budget(struct infer_pace *pace, const struct infer_demand *demand)
@@ -54,8 +64,8 @@ uint32_t infer_pace_budget(struct infer_pace *pace, const struct infer_demand *d
     if (pace->credit > pace->bursts_kept)
         pace->credit = pace->bursts_kept;
     double writing = decode_us(pace, demand->writers), target = (double)pace->target_us;
-    if (target < writing * 3 / 2)
-        target = writing * 3 / 2;
+    if (target < writing * 2)
+        target = writing * 2;
     uint32_t tokens = fitting(pace, target - writing, room);
     if (demand->prompt_tokens <= tokens)
         return tokens;
@@ -76,19 +86,27 @@ void infer_pace_measured(struct infer_pace *pace, uint32_t writers, uint32_t pro
     double took = (double)took_us, writing = decode_us(pace, writers);
     if (prompt_tokens == 0 && writers > 0 && writing > 0)
         pace->decode_factor = towards(pace->decode_factor, pace->decode_factor * took / writing);
-    if (prompt_tokens >= PROMPT_ROWS_MIN && took > writing)
-        pace->prompt_us = towards(pace->prompt_us, (took - writing) / prompt_tokens);
+    double prompt = prompt_us(pace, prompt_tokens);
+    if (prompt_tokens >= PROMPT_ROWS_MIN && took > writing && prompt > 0)
+        pace->prompt_factor =
+            towards(pace->prompt_factor, pace->prompt_factor * (took - writing) / prompt);
 }
 
 double infer_pace_estimate_us(const struct infer_pace *pace, uint32_t writers,
                               uint32_t prompt_tokens)
 {
-    return decode_us(pace, writers) + pace->prompt_us * prompt_tokens;
+    return decode_us(pace, writers) + prompt_us(pace, prompt_tokens);
+}
+
+double infer_pace_prompt_us(const struct infer_pace *pace)
+{
+    return pace->prompt_us * pace->prompt_factor;
 }
 
 static uint32_t fitting(const struct infer_pace *pace, double us, uint32_t room)
 {
-    double tokens = pace->prompt_us > 0 ? us / pace->prompt_us : room;
+    double each = infer_pace_prompt_us(pace), fixed = prompt_us(pace, 1) - each;
+    double tokens = each > 0 ? (us - fixed) / each : room;
     if (tokens >= room)
         return room;
     uint32_t least = room < INFER_PACE_TOKENS_MIN ? room : INFER_PACE_TOKENS_MIN;
@@ -99,6 +117,12 @@ static double decode_us(const struct infer_pace *pace, uint32_t writers)
 {
     uint32_t rows = writers < INFER_PACE_ROWS_MAX ? writers : INFER_PACE_ROWS_MAX;
     return pace->decode_us[rows] * pace->decode_factor;
+}
+
+static double prompt_us(const struct infer_pace *pace, uint32_t tokens)
+{
+    double us = tokens == 0 ? 0 : pace->prompt_fixed_us + pace->prompt_us * tokens;
+    return us * pace->prompt_factor;
 }
 
 static double towards(double from, double to)

@@ -5,7 +5,7 @@
  *
  * While nobody writes a step takes all it can, but for no longer than INFER_PACE_BURST targets, so
  * that who comes then need not wait for long. Else as many tokens as fit in the target, and
- * never less than a third of the time: where writing alone takes too long, prompts would trickle.
+ * never less than half of the time: where writing alone takes too long, prompts would trickle.
  * And where prompts stand that do not, but would be done in one longer step: computing them in
  * pieces takes the writers the same time in all, only more of them, since each prompt that is done
  * adds one. So such a burst is allowed when at least as many gain by it as wait for it, up to
@@ -17,7 +17,7 @@ enum {
     INFER_PACE_ROWS_MAX = 256, /* writers; beyond, it is computed as so many */
     INFER_PACE_BURST = 4,
     INFER_PACE_RARELY = 128,
-    INFER_PACE_TOKENS_MIN = 16, /* prompts go on, however slow the machine has become */
+    INFER_PACE_TOKENS_MIN = 32, /* prompts go on, however slow the machine has become */
 };
 
 struct infer_demand;
@@ -30,13 +30,16 @@ struct infer_pace {
     double decode_us[INFER_PACE_ROWS_MAX + 1]; /* by writers, as calibrated */
     uint32_t decode_rows;                      /* the most writers that were measured */
     double decode_factor;                      /* what it takes now, over that */
-    double prompt_us;                          /* per token */
-    double credit;                             /* long gaps that are allowed */
+    double prompt_fixed_us, prompt_us; /* of prompts: what is the same for any number, per token */
+    double prompt_factor;              /* what it takes now, over that */
+    uint32_t prompt_tokens;            /* calibrated last */
+    double prompt_took_us;
+    double credit; /* long gaps that are allowed */
 };
 
 void infer_pace_open(struct infer_pace *pace, uint32_t batch, uint32_t sequences, int64_t target_us,
                      uint32_t fixed);
-/* A step of `rows` writers, or of `tokens` prompt tokens, took so long. Rows in rising order. */
+/* A step of `rows` writers, or of `tokens` prompt tokens, took so long. In rising order. */
 void infer_pace_calibrate_decode(struct infer_pace *pace, uint32_t rows, int64_t took_us);
 void infer_pace_calibrate_prompt(struct infer_pace *pace, uint32_t tokens, int64_t took_us);
 
@@ -45,5 +48,7 @@ uint32_t infer_pace_budget(struct infer_pace *pace, const struct infer_demand *d
 /* A step had so many, and took so long. */
 void infer_pace_measured(struct infer_pace *pace, uint32_t writers, uint32_t prompt_tokens,
                          int64_t took_us);
+/* Of many prompt tokens, one, in microseconds. */
+double infer_pace_prompt_us(const struct infer_pace *pace);
 double infer_pace_estimate_us(const struct infer_pace *pace, uint32_t writers,
                               uint32_t prompt_tokens);

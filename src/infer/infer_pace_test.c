@@ -60,7 +60,7 @@ static void budgets(void **state)
     /* However slow it has become, prompts go on; and a batch full of writers has no room. */
     pace = open_pace(0);
     infer_pace_calibrate_decode(&pace, 8, 600000);
-    assert_int_equal(infer_pace_budget(&pace, &rows[1].demand), 300);
+    assert_int_equal(infer_pace_budget(&pace, &rows[1].demand), BATCH - 8);
     pace.prompt_us = 100000;
     assert_int_equal(infer_pace_budget(&pace, &rows[1].demand), INFER_PACE_TOKENS_MIN);
     pace.prompt_us = 10000; /* nobody writes, but a batch would take five seconds */
@@ -80,6 +80,26 @@ static void bursts_are_rare(void **state)
     for (uint32_t i = 0; i < steps; i++)
         longer += infer_pace_budget(&pace, &demand) == 400;
     assert_in_range(longer, steps / INFER_PACE_RARELY, steps / INFER_PACE_RARELY + SEQUENCES / 2);
+}
+
+/* A step with prompts reads the weights once more, however few tokens they have: few do not make
+ * one seem dear, or there would be fewer and fewer. */
+static void what_is_the_same_for_any_number(void **state)
+{
+    (void)state;
+    struct infer_pace pace;
+    infer_pace_open(&pace, BATCH, SEQUENCES, TARGET_US, 0);
+    infer_pace_calibrate_decode(&pace, 8, 40000);
+    infer_pace_calibrate_prompt(&pace, 8, 28000); /* 20 ms, and 1 ms each */
+    infer_pace_calibrate_prompt(&pace, 64, 84000);
+    assert_float_equal(infer_pace_estimate_us(&pace, 0, 100), 120000, 1);
+    struct infer_demand demand = {8, 1, 4000};
+    assert_int_equal(infer_pace_budget(&pace, &demand), 140);
+    for (int i = 0; i < 100; i++)
+        infer_pace_measured(&pace, 8, 16, 40000 + 36000);
+    assert_int_equal(infer_pace_budget(&pace, &demand), 140);
+    infer_pace_calibrate_prompt(&pace, 512, 84000); /* quicker than it can be */
+    assert_true(infer_pace_estimate_us(&pace, 0, 1) >= 0);
 }
 
 static void it_learns(void **state)
@@ -120,8 +140,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(estimates),       cmocka_unit_test(budgets),
-        cmocka_unit_test(bursts_are_rare), cmocka_unit_test(it_learns),
-        cmocka_unit_test(no_time_at_all),
+        cmocka_unit_test(bursts_are_rare), cmocka_unit_test(what_is_the_same_for_any_number),
+        cmocka_unit_test(it_learns),       cmocka_unit_test(no_time_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
