@@ -316,6 +316,7 @@ def test_upstreams_by_the_platform(browser, upstream, http):
 
 def test_a_half_closed_connection_is_a_client_that_is_gone(weir, key, upstream):
     """docs/api.md says so: its FIN is all that is seen of a client that went away."""
+    eventually(lambda: upstream.answering == 0)
     left = upstream.left
     body = json.dumps(chat_body(fault(words=2000, interval_ms=10))).encode()
     with raw.Connection(weir.address) as c:
