@@ -85,7 +85,7 @@ bool infer_gbnf_read(struct text gbnf, struct infer_grammar *grammar, struct sta
 
 static bool read_rule(struct reader *r)
 {
-    uint32_t rule;
+    uint32_t rule = 0;
     struct text name = take_name(r);
     if (name.len == 0)
         return fail(r, "expected the name of a rule");
@@ -152,7 +152,7 @@ static bool read_sequence(struct reader *r, struct list *out, int depth)
 static bool read_item(struct reader *r, struct list *out, int depth)
 {
     struct infer_grammar *g = r->grammar;
-    uint32_t rule;
+    uint32_t rule = 0;
     switch (peek(r, 0)) {
     case '"':
         return read_literal(r, out);
@@ -188,7 +188,7 @@ static bool read_item(struct reader *r, struct list *out, int depth)
 static bool read_literal(struct reader *r, struct list *out)
 {
     for (r->at++; peek(r, 0) != '"';) {
-        uint32_t code;
+        uint32_t code = 0;
         if (!read_char(r, &code) ||
             !append(r, out, (struct infer_element){INFER_ELEMENT_CHAR, code}))
             return false;
@@ -207,7 +207,7 @@ static bool read_class(struct reader *r, struct list *out)
         r->at++;
     }
     while (peek(r, 0) != ']') {
-        struct infer_range range;
+        struct infer_range range = {0, 0};
         if (!read_char(r, &range.low))
             return false;
         range.high = range.low;
@@ -340,7 +340,7 @@ static bool read_count(struct reader *r, uint32_t *out)
 static bool repeat(struct reader *r, struct list *list, uint32_t from, uint32_t least,
                    uint32_t most)
 {
-    uint32_t rule;
+    uint32_t rule = 0;
     if (list->count == from)
         return true; /* an empty literal, however often */
     struct infer_element item = list->at[from];

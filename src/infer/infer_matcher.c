@@ -103,6 +103,9 @@ struct infer_matcher *infer_matcher_new(struct infer_grammar *grammar,
     m->states_max = (uint32_t)TRANSITIONS_MAX / grammar->classes;
     m->states_max = m->states_max > STATES_MAX ? STATES_MAX : m->states_max;
     m->states_max = m->states_max < 16 ? 16 : m->states_max;
+    m->nodes_size = 256;
+    m->nodes = base_alloc(m->nodes_size * sizeof *m->nodes);
+    m->marks = base_alloc(m->nodes_size * sizeof *m->marks);
     m->states_size = 32;
     m->states = base_alloc(m->states_size * sizeof *m->states);
     forget(m);
@@ -158,8 +161,7 @@ static void keep_only(struct infer_matcher *m)
     struct node *old = base_alloc(count * sizeof *old);
     uint32_t *moved = base_alloc(count * sizeof *moved);
     uint32_t *items = base_alloc(state.count * sizeof *items);
-    if (m->nodes != NULL)
-        memcpy(old, m->nodes, count * sizeof *old);
+    memcpy(old, m->nodes, count * sizeof *old);
     for (uint32_t i = 0; i < state.count; i++) {
         items[i] = m->items[state.first + i];
         moved[items[i]] = 1;
@@ -200,7 +202,7 @@ static uint32_t node_of(struct infer_matcher *m, uint32_t element, uint32_t pare
     }
     if (m->nodes_count >= m->nodes_size) {
         uint32_t had = m->nodes_size;
-        m->nodes_size = had == 0 ? 256 : had * 2;
+        m->nodes_size = had * 2;
         m->nodes = base_resize(m->nodes, m->nodes_size * sizeof *m->nodes);
         m->marks = base_resize(m->marks, m->nodes_size * sizeof *m->marks);
         memset(m->marks + had, 0, (m->nodes_size - had) * sizeof *m->marks);

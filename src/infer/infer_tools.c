@@ -77,7 +77,7 @@ static bool parameters_are_good(const struct json_at *parameters, struct status 
 static bool name_is_good(struct text name)
 {
     for (size_t i = 0; i < name.len; i++) {
-        int c = name.at[i], lower = c | 0x20;
+        int c = (unsigned char)name.at[i], lower = c | 0x20;
         if (!(c >= '0' && c <= '9') && !(lower >= 'a' && lower <= 'z') && c != '_' && c != '-')
             return false;
     }
@@ -251,8 +251,9 @@ static bool go_on(struct reader *r, bool last, infer_part_fn *part, void *arg)
     case IN_HEAD:
     case IN_MIDDLE:
     case IN_TAIL:
-    case READING_COUNT:
         break;
+    case READING_COUNT:
+        return false;
     }
     struct text want = text_of(fixed[r->where]), have = {r->held, r->len};
     if (!text_starts(have, text_take(want, have.len))) { /* not our form after all */
