@@ -47,7 +47,7 @@ static void budgets(void **state)
         {"two longer ones, of which one would be done", {2, 2, 1000}, 182},
         {"more suffer than gain", {4, 2, 300}, 176},
         {"one long prompt, alone beside one writer", {1, 1, 500}, 500},
-        {"longer than four targets", {40, 40, 472}, 68},
+        {"writing alone takes more than half the target", {40, 1, 4000}, 132},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct infer_pace pace = open_pace(0);
@@ -57,6 +57,14 @@ static void budgets(void **state)
     struct infer_pace pace = open_pace(96);
     assert_int_equal(infer_pace_budget(&pace, &rows[0].demand), BATCH);
     assert_int_equal(infer_pace_budget(&pace, &rows[3].demand), 96);
+    /* A burst is no longer than four targets. */
+    struct infer_demand many = {SEQUENCES, SEQUENCES, 480};
+    pace = open_pace(0);
+    assert_int_equal(infer_pace_budget(&pace, &many), 480);
+    pace = open_pace(0);
+    pace.prompt_us = 2000;
+    uint32_t fit = infer_pace_budget(&pace, &many);
+    assert_true(fit < 100 && infer_pace_estimate_us(&pace, SEQUENCES, fit + 1) > TARGET_US);
     /* However slow it has become, prompts go on; and a batch full of writers has no room. */
     pace = open_pace(0);
     infer_pace_calibrate_decode(&pace, 8, 600000);
