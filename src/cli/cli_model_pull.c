@@ -235,7 +235,7 @@ static bool hash_file(const char *path, char hex[SHA256_HEX + 1], struct status 
     while (good && (got = read(file, buffer, COPY_BYTES)) > 0)
         good = EVP_DigestUpdate(context, buffer, (size_t)got) == 1;
     good = good && got == 0 && EVP_DigestFinal_ex(context, digest, NULL) == 1;
-    for (int i = 0; good && i < SHA256_HEX / 2; i++)
+    for (size_t i = 0; good && i < SHA256_HEX / 2; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     if (!good)
         (void)status_fail_errno(st, errno, "could not read %s", path);

@@ -207,7 +207,7 @@ static bool warm_up(struct infer_llama *l, struct status *st)
     int32_t start = llama_vocab_bos(llama_model_get_vocab(l->model));
     int32_t token[256], position[256], sequence[256];
     bool wants[256];
-    WEIR_ASSERT(l->facts.parallel <= ARRAY_LEN(token));
+    WEIR_ASSERT(l->facts.parallel > 0 && l->facts.parallel <= ARRAY_LEN(token));
     for (uint32_t i = 0; i < l->facts.parallel; i++) {
         token[i] = start >= 0 ? start : 0;
         position[i] = 0;

@@ -250,6 +250,7 @@ static void search_scope(struct search *s, struct scope *scope)
     for (;;) {
         for (struct infer_prefix_entry *e = node->entries; e != NULL; e = e->next) {
             uint32_t left = s->count - depth, most = e->tail_count < left ? e->tail_count : left;
+            WEIR_ASSERT(most < BLOCK);
             offer(s, e, depth + infer_prefix_common(e->tail, s->tokens + depth, most));
         }
         struct node *next = s->count - depth >= BLOCK ? child_of(node, s->tokens + depth) : NULL;

@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         WEIR_ASSERT(answers > 0 && (answers <= INFER_TEXT_PROMPTS_MAX || !completion.listed));
         for (size_t i = 0; i < completion.prompts_count; i++) {
             const struct infer_text_prompt *prompt = &completion.prompts[i];
-            WEIR_ASSERT(prompt->tokens != NULL || text_utf8_valid(prompt->text));
+            WEIR_ASSERT(prompt->tokens != NULL ||
+                        (prompt->tokens_count == 0 && text_utf8_valid(prompt->text)));
             for (size_t k = 0; k < prompt->tokens_count; k++)
                 WEIR_ASSERT(prompt->tokens[k] >= 0 && prompt->tokens[k] < VOCAB);
         }

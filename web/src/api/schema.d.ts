@@ -53,7 +53,7 @@ export interface paths {
         put?: never;
         /**
          * Sign in
-         * @description 401 `wrong-credentials` whether the address or the password is wrong; 429 `throttled` with `Retry-After` after
+         * @description 401 `wrong-credentials` whether the email or the password is wrong; 429 `throttled` with `Retry-After` after
          *     repeated failures. Sets the session cookie.
          */
         post: operations["signIn"];
