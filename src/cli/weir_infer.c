@@ -220,17 +220,22 @@ static void model_changed(void *arg)
     fiber_cancel(p->main);
 }
 
-/* Before there are threads. What is read later: the model (all of its folder where it is in several
- * files), and on SIGHUP the certificates, which are renewed by new files in their folders. */
+/* Before there are threads. What is read later: the model (where its name says that it is in
+ * several files all of its folder, and of the folder that it is a link into), and on SIGHUP the
+ * certificates, which are renewed by new files in their folders. */
 static bool close_files(const struct weir_infer_settings *s, enum infer_kind kind,
                         struct status *st)
 {
-    char model[PATH_MAX], certificate[PATH_MAX], key[PATH_MAX], ca[PATH_MAX], listen[PATH_MAX];
+    char certificate[PATH_MAX], key[PATH_MAX], ca[PATH_MAX], listen[PATH_MAX];
+    char parts[PATH_MAX], real[PATH_MAX], real_parts[PATH_MAX];
     static char onnx[INFER_ONNX_PATHS][PATH_MAX];
     struct infer_onnx_files files;
-    bool split = strstr(s->llama.path, "-of-") != NULL;
+    const char *slash = strrchr(s->llama.path, '/');
+    bool split = strstr(slash != NULL ? slash : s->llama.path, "-of-") != NULL;
+    bool linked = split && realpath(s->llama.path, real) != NULL;
     struct infer_sandbox_paths paths = {
-        .read = {split ? folder_of(s->llama.path, model, sizeof model) : s->llama.path,
+        .read = {s->llama.path, folder_of(split ? s->llama.path : NULL, parts, sizeof parts),
+                 folder_of(linked ? real : NULL, real_parts, sizeof real_parts),
                  folder_of(s->tls.certificate_file, certificate, sizeof certificate),
                  folder_of(s->tls.key_file, key, sizeof key),
                  folder_of(s->tls.client_ca_file, ca, sizeof ca)},
@@ -239,13 +244,14 @@ static bool close_files(const struct weir_infer_settings *s, enum infer_kind kin
                              : NULL,
         .devices = s->llama.gpu_layers != 0,
     };
-    static_assert(4 + INFER_ONNX_PATHS <= INFER_SANDBOX_PATHS_MAX, "all have room");
+    enum { GIVEN = 6 };
+    static_assert(GIVEN + INFER_ONNX_PATHS <= INFER_SANDBOX_PATHS_MAX, "all have room");
     if (kind == INFER_KIND_EMBED_ONNX) {
         if (!infer_onnx_find(s->llama.path, &files, st))
             return false;
         size_t count = infer_onnx_paths(&files, onnx);
         for (size_t i = 0; i < count; i++)
-            paths.read[4 + i] = onnx[i];
+            paths.read[GIVEN + i] = onnx[i];
     }
     return s->no_sandbox || closed(infer_sandbox_files(&paths, st), st);
 }

@@ -1,12 +1,17 @@
 #include "infer_engine_internal.h"
 #include "clock.h"
 
+/* A start should not take much longer for it: few points are enough, since every step that follows
+ * corrects them. */
 enum {
-    CALIBRATE_US_MAX = 2000000,
-    PROMPT_TOKENS_FIRST = 8,  /* says what is the same for any number of tokens */
-    PROMPT_US_SHORT = 100000, /* a chunk that takes less is followed by a longer one */
+    CALIBRATE_US_MAX = 300000,
+    PROMPT_TOKENS_FIRST = 8, /* says what is the same for any number of tokens */
+    PROMPT_TOKENS_SECOND = 32,
+    PROMPT_TOKENS_LAST = 512,
+    PROMPT_US_SHORT = 20000, /* a chunk that takes less says little of a token */
 };
 
+static uint32_t least(uint32_t a, uint32_t b);
 static bool time_decode(struct infer_engine *e, uint32_t rows, struct status *st);
 static bool time_prompt(struct infer_engine *e, uint32_t tokens, int64_t *took_us,
                         struct status *st);
@@ -17,21 +22,25 @@ bool infer_engine_calibrate(struct infer_engine *e, struct status *st)
 {
     int64_t end = clock_mono_us() + CALIBRATE_US_MAX, took;
     uint32_t tokens_max = e->facts.batch < e->facts.context ? e->facts.batch : e->facts.context - 1;
-    uint32_t tokens = tokens_max < PROMPT_TOKENS_FIRST ? tokens_max : PROMPT_TOKENS_FIRST;
-    if (!time_decode(e, 1, st) || !time_prompt(e, tokens, &took, st))
+    if (!time_decode(e, 1, st) ||
+        !time_prompt(e, least(PROMPT_TOKENS_FIRST, tokens_max), &took, st))
         return false;
-    while (took < PROMPT_US_SHORT && tokens < tokens_max && clock_mono_us() < end) {
-        tokens = tokens * 8 < tokens_max ? tokens * 8 : tokens_max;
+    if (e->facts.parallel > 1 && clock_mono_us() < end && !time_decode(e, e->facts.parallel, st))
+        return false;
+    for (uint32_t tokens = PROMPT_TOKENS_SECOND; tokens <= PROMPT_TOKENS_LAST; tokens *= 4) {
+        if (tokens > tokens_max || clock_mono_us() >= end)
+            break;
         if (!time_prompt(e, tokens, &took, st))
             return false;
-    }
-    uint32_t rows = 1;
-    while (rows < e->facts.parallel && clock_mono_us() < end) {
-        rows = rows * 2 < e->facts.parallel ? rows * 2 : e->facts.parallel;
-        if (!time_decode(e, rows, st))
-            return false;
+        if (took >= PROMPT_US_SHORT)
+            break;
     }
     return true;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
 }
 
 /* The better of two, since the first may have buffers to make. */

@@ -105,8 +105,9 @@ struct infer_engine {
 };
 
 void *infer_engine_thread(void *engine);
-/* The engine thread's, in infer_engine_calibrate.c: measures what steps take, for at most some two
- * seconds, or one step of each kind. Fails: STATUS_INVALID, the backend cannot decode. */
+/* The engine thread's, in infer_engine_calibrate.c: measures what steps take, for a few
+ * tenths of a second, or one step of each kind. Fails: STATUS_INVALID, the backend cannot decode.
+ */
 MUST_CHECK bool infer_engine_calibrate(struct infer_engine *engine, struct status *st);
 /* In infer_engine_room.c, before each step: who has to goes back into the queue, its cache kept
  * where there is memory for it, and who can is let in. */
