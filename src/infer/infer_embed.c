@@ -3,6 +3,7 @@
 #include "fiber.h"
 #include "infer_embed_queue.h"
 #include "loop.h"
+#include "infer_vtc.h"
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -80,7 +81,6 @@ static struct call *call_new(struct infer_embed *embed, const struct infer_embed
 static void call_free(struct call *call);
 static void call_submit(struct call *call, size_t count);
 static void call_leave(struct call *call);
-static uint64_t tenant_hash(struct text tenant);
 
 bool infer_embed_open(struct loop *loop, struct infer_embed_backend *backend,
                       const struct infer_embed_options *options, struct infer_embed **out,
@@ -265,7 +265,7 @@ static struct call *call_new(struct infer_embed *embed, const struct infer_embed
         call->items[i] = (struct infer_embed_item){
             .row = {copy, rows[i].count, rows[i].second, call->out + i * dimensions},
             .call = call,
-            .tenant = tenant_hash(tenant),
+            .tenant = infer_vtc_id(tenant),
             .weight = weight,
         };
     }
@@ -468,14 +468,6 @@ static void post(struct infer_embed *embed)
 {
     if (!atomic_exchange(&embed->posted, true) && !loop_post(embed->loop, deliver, embed))
         atomic_store(&embed->posted, false);
-}
-
-static uint64_t tenant_hash(struct text tenant)
-{
-    uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a */
-    for (size_t i = 0; i < tenant.len; i++)
-        hash = (hash ^ (unsigned char)tenant.at[i]) * 0x100000001b3U;
-    return hash;
 }
 
 void infer_embed_normalize(float *vector, uint32_t dimensions)

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "fiber.h"
 #include "loop.h"
+#include "infer_vtc.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +19,6 @@ static void engine_free(struct infer_engine *engine);
 static void open_quota(struct infer_engine *engine);
 static int64_t wait_estimate_ms(const struct infer_engine *engine);
 static struct text text_copy(struct text text);
-static uint64_t tenant_hash(struct text tenant);
 static uint32_t power_of_two(uint32_t at_least);
 static void *allocate(size_t count, size_t size);
 
@@ -145,7 +145,7 @@ bool infer_engine_admits(struct infer_engine *engine, struct text tenant, size_t
     if (engine->quota == NULL)
         open_quota(engine);
     enum infer_quota_answer answer =
-        infer_quota_ask(engine->quota, tenant_hash(tenant), requests, prompt_count);
+        infer_quota_ask(engine->quota, infer_vtc_id(tenant), requests, prompt_count);
     if (answer == INFER_QUOTA_OK)
         return true;
     atomic_fetch_add(&engine->stats.refused, 1);
@@ -243,7 +243,7 @@ static struct infer_request *request_new(struct infer_engine *engine, const stru
     request->task = (struct infer_task){
         .prompt_count = job->prompt_count,
         .output_max = output_max,
-        .tenant = tenant_hash(job->tenant),
+        .tenant = infer_vtc_id(job->tenant),
         .weight = job->weight,
         .state = INFER_TASK_OUT,
         .sequence = -1,
@@ -436,14 +436,6 @@ static struct text text_copy(struct text text)
     if (text.len > 0)
         memcpy(copy, text.at, text.len);
     return (struct text){copy, text.len};
-}
-
-static uint64_t tenant_hash(struct text tenant)
-{
-    uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a */
-    for (size_t i = 0; i < tenant.len; i++)
-        hash = (hash ^ (unsigned char)tenant.at[i]) * 0x100000001b3U;
-    return hash;
 }
 
 static uint32_t power_of_two(uint32_t at_least)

@@ -151,6 +151,14 @@ uint64_t infer_vtc_claim(const struct infer_tenant *tenant)
     return tenant->counter + infer_vtc_cost(tenant->pending, INFER_VTC_PROMPT, tenant->weight);
 }
 
+uint64_t infer_vtc_id(struct text tenant)
+{
+    uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a */
+    for (size_t i = 0; i < tenant.len; i++)
+        hash = (hash ^ (unsigned char)tenant.at[i]) * 0x100000001b3U;
+    return hash;
+}
+
 uint32_t infer_vtc_waiting(const struct infer_vtc *vtc)
 {
     return vtc->waiting;

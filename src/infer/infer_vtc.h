@@ -19,6 +19,7 @@
  * time is the work done. */
 #pragma once
 #include "base.h"
+#include "text.h"
 
 enum {
     INFER_VTC_PROMPT = 1, /* what a token of a prompt costs */
@@ -88,6 +89,8 @@ static inline uint64_t infer_vtc_cost(uint64_t tokens, uint32_t price, uint32_t 
 /* The counter as it will be when all that was let in is charged. */
 uint64_t infer_vtc_claim(const struct infer_tenant *tenant);
 
+/* By what a tenant is known here: its name, hashed. "" is a tenant too. */
+uint64_t infer_vtc_id(struct text tenant);
 uint32_t infer_vtc_waiting(const struct infer_vtc *vtc);
 /* Tenants that are remembered. */
 size_t infer_vtc_tenants(const struct infer_vtc *vtc);
