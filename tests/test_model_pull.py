@@ -48,13 +48,19 @@ def files():
 def test_goes_on_where_it_broke(start, files):
     weir = start()
     digest = hashlib.sha256(files.content).hexdigest()
-    part = weir.data / "models/smol.gguf.part"
     files.broken = True
     broken = weir.command("model", "pull", "smol", files.url, "--sha256", digest, check=False)
     assert broken.returncode == 1 and "goes on where it stopped" in broken.stderr, broken.stderr
+    (part,) = (weir.data / "models").glob("*.part")
     kept = part.stat().st_size
     assert 0 < kept < len(files.content)
+    again = weir.command("model", "pull", "smol", files.url, "--sha256", digest, check=False)
+    assert again.returncode == 1 and part.stat().st_size == kept, "a server that is down costs nothing"
     files.broken, files.ranges = False, []
+    other = files.url.replace("where", "else")
+    weir.command("model", "pull", "other", other, "--sha256", digest)
+    assert files.ranges == [None] and part.stat().st_size == kept, "another address begins anew"
+    files.ranges = []
     assert weir.command("model", "pull", "smol", files.url, "--sha256", digest).stdout.strip() == "smol"
     assert files.ranges == [f"bytes={kept}-"]
     whole = weir.data / "models" / digest / "smol.gguf"

@@ -97,7 +97,13 @@ static bool prepare(struct pull *pull, struct status *st)
     struct arena *arena = pull->cli->arena;
     pull->models = arena_cstr(
         arena, arena_format(arena, "%.*s/models", TEXT_ARG(config_data_folder(pull->cli->config))));
-    pull->part = arena_cstr(arena, arena_format(arena, "%s/%s.part", pull->models, pull->file));
+    /* By the whole address: two that end alike are not one that goes on with the other. */
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    if (EVP_Digest(pull->from.at, pull->from.len, digest, NULL, EVP_sha256(), NULL) != 1)
+        return status_fail(st, STATUS_INTERNAL, "could not hash the address");
+    pull->part =
+        arena_cstr(arena, arena_format(arena, "%s/%s.%02x%02x%02x%02x.part", pull->models,
+                                       pull->file, digest[0], digest[1], digest[2], digest[3]));
     return make_folder(pull->models, st);
 }
 
@@ -116,15 +122,14 @@ static bool make_folder(const char *path, struct status *st)
                : status_fail_errno(st, errno, "could not make the folder %s", path);
 }
 
-/* Goes on with what an earlier run has left; where the server cannot, from the beginning. */
+/* Goes on with what an earlier run has left; where the server cannot, from the beginning. curl
+ * touches the file only when something comes, so a server that is down costs nothing. */
 static bool fetch(struct pull *pull, struct status *st)
 {
     bool go_on = access(pull->part, F_OK) == 0;
     int code = run_curl(pull, go_on, st);
-    if (go_on && (code == CURL_RANGE || code == CURL_HTTP)) {
-        (void)unlink(pull->part);
+    if (go_on && (code == CURL_RANGE || code == CURL_HTTP))
         code = run_curl(pull, false, st);
-    }
     if (code < 0)
         return false;
     return code == 0 ? true
