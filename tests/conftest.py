@@ -1,4 +1,4 @@
-"""Fixtures of the whole-process tests. One server with the real model and the fault upstream serves
+"""Fixtures of the whole-process tests. One server with the real models and the fault upstream serves
 most of them; a test that breaks its server starts one of its own with `start`."""
 
 import openai
@@ -17,7 +17,10 @@ def upstream():
 @pytest.fixture(scope="session")
 def weir(tmp_path_factory, upstream):
     assert server.MODEL, "WEIR_MODEL names the GGUF file to test with"
-    config = server.fault_and(f"[model smol]\npath = {server.MODEL}\n", upstream)
+    models = f"[model smol]\npath = {server.MODEL}\n"
+    if server.GEMMA:
+        models += f"[model gemma]\npath = {server.GEMMA}\ncontext = 2048\n"
+    config = server.fault_and(models, upstream)
     weir = server.Server(tmp_path_factory.mktemp("weir"), "up", config)
     weir.setup()
     yield weir
@@ -27,6 +30,14 @@ def weir(tmp_path_factory, upstream):
 @pytest.fixture(scope="session")
 def key(weir):
     return weir.key()
+
+
+@pytest.fixture(params=["smol", "gemma"])
+def model(request):
+    """The name of each model that chats."""
+    if request.param == "gemma" and not server.GEMMA:
+        pytest.skip("WEIR_MODEL_GEMMA names the second GGUF file to test with: scripts/deps gemma")
+    return request.param
 
 
 @pytest.fixture

@@ -1,16 +1,11 @@
 """What an answer can be, by the unchanged OpenAI SDK through weir: logprobs, schemas, functions."""
 
 import json
-import os
-import pathlib
 
 import openai
 import pydantic
 import pytest
 
-from harness import server
-
-GEMMA = os.environ.get("WEIR_MODEL_GEMMA", "")
 ASK = [{"role": "user", "content": "What is the weather in Rome, and what time is it there?"}]
 WEATHER = {"type": "function", "function": {
     "name": "get_weather", "description": "The weather of a city.", "strict": True,
@@ -31,27 +26,9 @@ class Person(pydantic.BaseModel):
         return likes
 
 
-def gemma():
-    """Where scripts/deps has put it for the benchmarks, if it has."""
-    folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "weir" / "models"
-    found = sorted(folder.glob("*emma*.gguf"))
-    return GEMMA or (str(found[0]) if found else "")
-
-
-@pytest.fixture(scope="module", params=["smol"] + (["gemma"] if gemma() else []))
-def chat(request, tmp_path_factory, upstream):
-    """A client and a model's name."""
-    if request.param == "smol":
-        weir, key = request.getfixturevalue("weir"), request.getfixturevalue("key")
-        with openai.OpenAI(base_url=weir.url + "/v1", api_key=key, max_retries=0, timeout=120) as client:
-            yield client, "smol"
-        return
-    config = server.fault_and(f"[model gemma]\npath = {gemma()}\ncontext = 1024\n", upstream)
-    weir = server.Server(tmp_path_factory.mktemp("gemma"), "up", config)
-    weir.setup()
-    with openai.OpenAI(base_url=weir.url + "/v1", api_key=weir.key(), max_retries=0, timeout=120) as client:
-        yield client, "gemma"
-    assert weir.stop() == 0
+@pytest.fixture
+def chat(client, model):
+    return client, model
 
 
 def ask(chat, messages=ASK, **more):
@@ -101,6 +78,28 @@ def test_named_and_streamed(chat, name):
                 text += delta.function.arguments or ""
     assert names == [name] and finish == "tool_calls" and isinstance(json.loads(text), dict)
     assert usage.completion_tokens > 3 and usage.prompt_tokens > 50
+
+
+def test_stream_helper(chat):
+    """The SDK's own way to follow a stream, which puts it together and reads it."""
+    client, model = chat
+    with client.chat.completions.stream(
+            model=model, response_format=Person, max_tokens=400, temperature=0.7, seed=4,
+            stream_options={"include_usage": True},
+            messages=[{"role": "user", "content": "Invent a person."}]) as stream:
+        kinds = {event.type for event in stream}
+        whole = stream.get_final_completion()
+    assert {"chunk", "content.delta", "content.done"} <= kinds
+    assert isinstance(whole.choices[0].message.parsed, Person) and whole.usage.completion_tokens > 5
+    with client.chat.completions.stream(model=model, messages=ASK, tools=[WEATHER, CLOCK], tool_choice="required",
+                                        parallel_tool_calls=False, max_tokens=200) as stream:
+        done = [event for event in stream if event.type == "tool_calls.function.arguments.done"]
+        whole = stream.get_final_completion()
+    calls = whole.choices[0].message.tool_calls
+    assert whole.choices[0].finish_reason == "tool_calls" and [c.function.name for c in calls] == [e.name for e in done]
+    for call in calls:
+        arguments = json.loads(call.function.arguments)
+        assert set(arguments) >= ({"zone"} if call.function.name == "clock" else {"city", "unit"})
 
 
 def test_auto(chat):

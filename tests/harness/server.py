@@ -18,6 +18,7 @@ import httpx
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("WEIR_BIN", ROOT / "build/release/bin"))
 MODEL = os.environ.get("WEIR_MODEL", "")
+GEMMA = os.environ.get("WEIR_MODEL_GEMMA", "")
 EMBEDDING_MODEL = pathlib.Path(os.environ.get("WEIR_EMBEDDING_MODEL", "/nowhere"))
 LONG = os.environ.get("WEIR_TEST_LONG", "") not in ("", "0")
 READY_SECONDS = 180 if "release" not in BIN.parts else 60
