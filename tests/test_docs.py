@@ -33,7 +33,7 @@ def test_links_lead_somewhere():
 
 
 def test_context_that_is_not_set():
-    usual = re.search(r"CONTEXT_USUAL = (\d+)", (ROOT / "src/infer/infer_llama.c").read_text())[1]
+    usual = re.search(r"CONTEXT_USUAL = (\d+)", (ROOT / "src/model/model_llama.c").read_text())[1]
     for name in ("src/base/config_table.c", "src/cli/weir_infer_settings.c", "docs/configuration.md", "docs/operations.md"):
         text = re.sub(r"[\s\"]+(\\n)?", " ", (ROOT / name).read_text().replace("\\n", " "))
         assert re.search(rf"trained for,( but)? (at most {usual}|{usual} at most)", text), name

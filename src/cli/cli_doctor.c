@@ -16,7 +16,7 @@
 #include "clock.h"
 #include "db.h"
 #include "http_tls.h"
-#include "infer_kind.h"
+#include "model_kind.h"
 #include "loop.h"
 #include "net.h"
 #include "vault.h"
@@ -376,7 +376,7 @@ static void check_model(struct doctor *doctor, const struct api_model_seed *mode
     if (model->path.len == 0)
         return;
     char *path = arena_cstr(doctor->cli->arena, model->path);
-    if (!infer_kind_check(path, &st)) {
+    if (!model_kind_check(path, &st)) {
         say(doctor, VERDICT_FAIL, "model", "%.*s: %s", TEXT_ARG(model->id), st.text);
         return;
     }

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include "arena.h"
 #include "cli_internal.h"
-#include "infer_gguf.h"
+#include "model_gguf.h"
 #include "json.h"
 
 enum { SHA256_HEX = 64, COPY_BYTES = 1 << 20, CURL_RANGE = 33, CURL_HTTP = 22 };
@@ -261,7 +261,7 @@ static bool settle(struct pull *pull, const char *hex, struct status *st)
                            "it was thrown away",
                            hex);
     }
-    if (!infer_gguf_check(pull->part, st)) {
+    if (!model_gguf_check(pull->part, st)) {
         (void)unlink(pull->part);
         return status_wrap(st, "what was fetched was thrown away");
     }

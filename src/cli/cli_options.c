@@ -6,7 +6,7 @@
 #include "api.h"
 #include "arena.h"
 #include "cli_internal.h"
-#include "infer_kind.h"
+#include "model_kind.h"
 
 enum { FILES_BESIDES = 256 }; /* loops, the database, logs, children */
 
@@ -43,7 +43,7 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         .public_url = config_text(config, "public_url"),
         .behind_tls_proxy = config_bool(config, "behind_tls_proxy"),
         .infer_path = cli_infer_program(cli),
-        .model_check = infer_kind_check,
+        .model_check = model_kind_check,
         .upstream_ca = config_text(config, "upstream_ca"),
         .upstream_certificate = config_text(config, "upstream_certificate"),
         .upstream_key = config_text(config, "upstream_key"),

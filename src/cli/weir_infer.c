@@ -6,14 +6,14 @@
 #include "clock.h"
 #include "fiber.h"
 #include "http_tls.h"
-#include "infer_embed.h"
-#include "infer_engine.h"
-#include "infer_kind.h"
-#include "infer_llama.h"
-#include "infer_llama_embed.h"
-#include "infer_machine.h"
-#include "infer_onnx.h"
-#include "infer_onnx_files.h"
+#include "engine_embed.h"
+#include "engine.h"
+#include "model_kind.h"
+#include "model_llama.h"
+#include "model_llama_embed.h"
+#include "machine.h"
+#include "model_onnx.h"
+#include "model_onnx_files.h"
 #include "infer_sandbox.h"
 #include "infer_server.h"
 #include "log.h"
@@ -39,9 +39,9 @@ static int report_fd = -1; /* --report-fd */
 struct program {
     struct weir_infer_settings settings;
     struct loop *loop;
-    enum infer_kind kind;
-    struct infer_engine *engine; /* one of the two */
-    struct infer_embed *embed;
+    enum model_kind kind;
+    struct engine *engine; /* one of the two */
+    struct engine_embed *embed;
     struct infer_server *server;
     struct http_tls *tls; /* NULL: plain */
     struct fiber *main;   /* waits for a signal; woken early when the engine has failed */
@@ -54,7 +54,7 @@ static void main_fiber(void *program);
 static void serve(struct program *p);
 static bool open_model(struct program *p, struct infer_server_options *server, struct status *st);
 static void model_changed(void *program);
-static bool close_files(const struct weir_infer_settings *s, enum infer_kind kind,
+static bool close_files(const struct weir_infer_settings *s, enum model_kind kind,
                         struct status *st);
 static bool close_calls(const struct weir_infer_settings *s, struct status *st);
 static bool closed(bool good, struct status *st);
@@ -75,12 +75,12 @@ int main(int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)loop_files_raise(FILES_WANTED);
-    if (!infer_kind_of(program.settings.llama.path, &program.kind, &st))
+    if (!model_kind_of(program.settings.llama.path, &program.kind, &st))
         return fail(EXIT_NEVER, &st);
     if (program.settings.tls.certificate_file != NULL &&
         !http_tls_server_open(&program.settings.tls, &program.tls, &st))
         return fail(EXIT_USAGE, &st);
-    if (program.kind == INFER_KIND_EMBED_ONNX && !infer_onnx_open_library(&st))
+    if (program.kind == MODEL_KIND_EMBED_ONNX && !model_onnx_open_library(&st))
         return fail(EXIT_NEVER, &st);
     if (!close_files(&program.settings, program.kind, &st))
         return fail(EXIT_BROKEN, &st);
@@ -121,38 +121,38 @@ static void main_fiber(void *arg)
         else
             p->exit_code = fail(EXIT_BROKEN, &st);
         infer_server_close(p->server);
-        infer_engine_close(p->engine);
-        infer_embed_close(p->embed);
+        engine_close(p->engine);
+        engine_embed_close(p->embed);
     }
     loop_stop(p->loop);
 }
 
 static bool open_model(struct program *p, struct infer_server_options *server, struct status *st)
 {
-    const struct infer_llama_options *llama = &p->settings.llama;
-    if (p->kind == INFER_KIND_CHAT) {
+    const struct model_llama_options *llama = &p->settings.llama;
+    if (p->kind == MODEL_KIND_CHAT) {
         p->settings.engine.changed = model_changed;
         p->settings.engine.changed_arg = p;
-        struct infer_backend *backend = infer_llama_new(llama);
+        struct engine_backend *backend = model_llama_new(llama);
         server->backend = backend;
-        bool ok = infer_engine_open(p->loop, backend, &p->settings.engine, &p->engine, st);
+        bool ok = engine_open(p->loop, backend, &p->settings.engine, &p->engine, st);
         server->engine = p->engine;
         return ok;
     }
-    struct infer_embed_options batcher = {
+    struct engine_embed_options batcher = {
         .queue_requests_max = p->settings.engine.queue_requests_max,
         .changed = model_changed,
         .changed_arg = p,
     };
-    struct infer_embed_backend *backend =
-        p->kind == INFER_KIND_EMBED_ONNX
-            ? infer_onnx_new(&(struct infer_onnx_options){
+    struct engine_embed_backend *backend =
+        p->kind == MODEL_KIND_EMBED_ONNX
+            ? model_onnx_new(&(struct model_onnx_options){
                   .path = llama->path,
                   .context = llama->context,
                   .batch_tokens = llama->batch,
                   .threads = llama->threads,
               })
-            : infer_llama_embed_new(&(struct infer_llama_embed_options){
+            : model_llama_embed_new(&(struct model_llama_embed_options){
                   .path = llama->path,
                   .context = llama->context,
                   .batch_tokens = llama->batch,
@@ -160,7 +160,7 @@ static bool open_model(struct program *p, struct infer_server_options *server, s
                   .poll = llama->poll,
                   .gpu_layers = llama->gpu_layers,
               });
-    bool ok = infer_embed_open(p->loop, backend, &batcher, &p->embed, st);
+    bool ok = engine_embed_open(p->loop, backend, &batcher, &p->embed, st);
     server->embed = p->embed;
     return ok;
 }
@@ -194,10 +194,10 @@ static void model_changed(void *arg)
 {
     struct program *p = arg;
     struct status why = {0};
-    enum infer_engine_state state = p->embed != NULL ? infer_embed_state(p->embed, NULL, &why)
-                                                     : infer_engine_state(p->engine, NULL, &why);
+    enum engine_state state = p->embed != NULL ? engine_embed_state(p->embed, NULL, &why)
+                                               : engine_state(p->engine, NULL, &why);
     switch (state) {
-    case INFER_ENGINE_READY:
+    case ENGINE_READY:
         if (!infer_server_model_ready(p->server, &why)) {
             p->exit_code = fail(EXIT_NEVER, &why);
             break;
@@ -208,13 +208,13 @@ static void model_changed(void *arg)
         }
         say_ready(p);
         return;
-    case INFER_ENGINE_FAILED:
+    case ENGINE_FAILED:
         p->exit_code = fail(
             why.code == STATUS_INVALID || why.code == STATUS_NOT_FOUND ? EXIT_NEVER : EXIT_BROKEN,
             &why);
         break;
-    case INFER_ENGINE_LOADING:
-    case INFER_ENGINE_STATE_COUNT:
+    case ENGINE_LOADING:
+    case ENGINE_STATE_COUNT:
         return;
     }
     fiber_cancel(p->main);
@@ -223,13 +223,13 @@ static void model_changed(void *arg)
 /* Before there are threads. What is read later: the model (where its name says that it is in
  * several files all of its folder, and of the folder that it is a link into), and on SIGHUP the
  * certificates, which are renewed by new files in their folders. */
-static bool close_files(const struct weir_infer_settings *s, enum infer_kind kind,
+static bool close_files(const struct weir_infer_settings *s, enum model_kind kind,
                         struct status *st)
 {
     char certificate[PATH_MAX], key[PATH_MAX], ca[PATH_MAX], listen[PATH_MAX];
     char parts[PATH_MAX], real[PATH_MAX], real_parts[PATH_MAX];
-    static char onnx[INFER_ONNX_PATHS][PATH_MAX];
-    struct infer_onnx_files files;
+    static char onnx[MODEL_ONNX_PATHS][PATH_MAX];
+    struct model_onnx_files files;
     const char *slash = strrchr(s->llama.path, '/');
     bool split = strstr(slash != NULL ? slash : s->llama.path, "-of-") != NULL;
     bool linked = split && realpath(s->llama.path, real) != NULL;
@@ -245,11 +245,11 @@ static bool close_files(const struct weir_infer_settings *s, enum infer_kind kin
         .devices = s->llama.gpu_layers != 0,
     };
     enum { GIVEN = 6 };
-    static_assert(GIVEN + INFER_ONNX_PATHS <= INFER_SANDBOX_PATHS_MAX, "all have room");
-    if (kind == INFER_KIND_EMBED_ONNX) {
-        if (!infer_onnx_find(s->llama.path, &files, st))
+    static_assert(GIVEN + MODEL_ONNX_PATHS <= INFER_SANDBOX_PATHS_MAX, "all have room");
+    if (kind == MODEL_KIND_EMBED_ONNX) {
+        if (!model_onnx_find(s->llama.path, &files, st))
             return false;
-        size_t count = infer_onnx_paths(&files, onnx);
+        size_t count = model_onnx_paths(&files, onnx);
         for (size_t i = 0; i < count; i++)
             paths.read[GIVEN + i] = onnx[i];
     }
@@ -284,7 +284,7 @@ static const char *folder_of(const char *path, char *memory, size_t size)
 static void say_ready(struct program *p)
 {
     if (p->embed != NULL) {
-        const struct infer_embed_facts *embed = infer_embed_facts(p->embed);
+        const struct engine_embed_facts *embed = engine_embed_facts(p->embed);
         LOG_INFO("ready", LOG_CSTR("name", p->settings.name), LOG_INT("context", embed->context),
                  LOG_INT("dimensions", embed->dimensions),
                  LOG_INT("weights_mib", (int64_t)(embed->weights_bytes / MIB)));
@@ -301,7 +301,7 @@ static void say_ready(struct program *p)
 
 static void log_engine_ready(const struct program *p)
 {
-    const struct infer_model_facts *facts = infer_engine_facts(p->engine);
+    const struct engine_facts *facts = engine_facts(p->engine);
     LOG_INFO("ready", LOG_CSTR("name", p->settings.name), LOG_INT("context", facts->context),
              LOG_INT("parallel", facts->parallel),
              LOG_INT("cache_mib", (int64_t)(facts->kv_bytes / MIB)),

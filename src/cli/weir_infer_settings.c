@@ -288,8 +288,8 @@ static bool set(struct weir_infer_settings *s, enum option_code code, const char
         s->llama.gpu_layers = (int)n;
         return true;
     case OPTION_CACHE_TYPE:
-        s->llama.cache_type = strcmp(value, "q8_0") == 0 ? INFER_CACHE_Q8_0 : INFER_CACHE_F16;
-        return s->llama.cache_type == INFER_CACHE_Q8_0 || strcmp(value, "f16") == 0
+        s->llama.cache_type = strcmp(value, "q8_0") == 0 ? MODEL_CACHE_Q8_0 : MODEL_CACHE_F16;
+        return s->llama.cache_type == MODEL_CACHE_Q8_0 || strcmp(value, "f16") == 0
                    ? true
                    : status_fail(st, STATUS_INVALID, "--cache-type is f16 or q8_0");
     case OPTION_POLL:

@@ -4,16 +4,16 @@
 #pragma once
 #include "base.h"
 #include "http_tls.h"
-#include "infer_engine.h"
-#include "infer_llama.h"
+#include "engine.h"
+#include "model_llama.h"
 #include "net.h"
 #include "status.h"
 
 enum { WEIR_INFER_TOKEN_BYTES_MAX = 512 };
 
 struct weir_infer_settings {
-    struct infer_llama_options llama;
-    struct infer_engine_options engine;
+    struct model_llama_options llama;
+    struct engine_options engine;
     struct net_address listen;
     const char *listen_text, *name, *token_file;
     struct http_tls_server_options tls;

@@ -1,20 +1,20 @@
 /* POST /v1/chat/completions: a conversation becomes a prompt by the model's template. */
 #include "infer_generate.h"
-#include "infer_llama.h"
+#include "model_llama.h"
 
 static bool read_chat(struct infer_generate *g, struct text body, struct status *st);
 static void add_start(struct infer_generate *g, size_t index);
 static void add_text(struct infer_generate *g, size_t index, struct text text);
-static void add_part(struct infer_generate *g, size_t index, const struct infer_part *part);
+static void add_part(struct infer_generate *g, size_t index, const struct model_part *part);
 static void begin_delta(struct infer_generate *g, size_t index);
 static void end_delta(struct infer_generate *g, size_t index);
 static void add_finish(struct infer_generate *g, size_t index, bool last);
 static void add_logs(struct infer_generate *g, size_t index, struct text_buf *buf);
 static void add_choice(struct infer_generate *g, size_t index, struct text_buf *buf);
 static void add_calls(const struct infer_choice *choice, struct text_buf *buf);
-static void add_token(struct infer_generate *g, const struct infer_event *event,
+static void add_token(struct infer_generate *g, const struct engine_event *event,
                       struct text_buf *buf);
-static void add_likely(struct text_buf *buf, const struct infer_vocab *vocab, int32_t token,
+static void add_likely(struct text_buf *buf, const struct model_vocab *vocab, int32_t token,
                        float logprob);
 static void add_repaired(struct text_buf *buf, struct text text);
 
@@ -39,9 +39,9 @@ bool infer_api_chat(struct http_request *req, struct http_reply *reply, struct s
 static bool read_chat(struct infer_generate *g, struct text body, struct status *st)
 {
     struct infer_server *server = g->server;
-    const struct infer_vocab *vocab = infer_llama_vocab(server->options.backend);
-    struct infer_call_model model = {vocab, infer_chat_takes_tools(server->chat)};
-    uint32_t context = infer_engine_facts(server->options.engine)->context;
+    const struct model_vocab *vocab = model_llama_vocab(server->options.backend);
+    struct infer_call_model model = {vocab, model_chat_takes_tools(server->chat)};
+    uint32_t context = engine_facts(server->options.engine)->context;
     if (!infer_call_read(body, &model, g->req->arena, &g->call, st) ||
         !infer_server_is_model(server, g->call.model, st))
         return false;
@@ -49,7 +49,7 @@ static bool read_chat(struct infer_generate *g, struct text body, struct status 
     if (!infer_prompt_make(server->chat, vocab, &g->call, context, &g->shape, st))
         return false;
     g->prompts[0] = g->shape.tokens;
-    g->shape.tokens = (struct infer_tokens){0};
+    g->shape.tokens = (struct engine_tokens){0};
     return infer_generate_take_grammar(g, st);
 }
 
@@ -71,14 +71,14 @@ static void add_text(struct infer_generate *g, size_t index, struct text text)
     end_delta(g, index);
 }
 
-static void add_part(struct infer_generate *g, size_t index, const struct infer_part *part)
+static void add_part(struct infer_generate *g, size_t index, const struct model_part *part)
 {
     const struct infer_choice *choice = &g->choices[index];
     begin_delta(g, index);
-    if (part->kind == INFER_PART_REASONING) {
+    if (part->kind == MODEL_PART_REASONING) {
         text_buf_add(&g->out, TEXT("\"reasoning_content\":"));
         text_buf_add_json(&g->out, part->text);
-    } else if (part->kind == INFER_PART_CALL) {
+    } else if (part->kind == MODEL_PART_CALL) {
         text_buf_addf(&g->out,
                       "\"tool_calls\":[{\"index\":%u,\"id\":\"call_%s\",\"type\":\"function\","
                       "\"function\":{\"name\":",
@@ -167,10 +167,10 @@ static void add_calls(const struct infer_choice *choice, struct text_buf *buf)
 
 /* --- logprobs --------------------------------------------------------------------------------- */
 
-static void add_token(struct infer_generate *g, const struct infer_event *event,
+static void add_token(struct infer_generate *g, const struct engine_event *event,
                       struct text_buf *buf)
 {
-    const struct infer_vocab *vocab = infer_llama_vocab(g->server->options.backend);
+    const struct model_vocab *vocab = model_llama_vocab(g->server->options.backend);
     text_buf_add(buf, TEXT("{"));
     add_likely(buf, vocab, event->token, event->logprobs.chosen);
     text_buf_add(buf, TEXT(",\"top_logprobs\":["));
@@ -182,11 +182,11 @@ static void add_token(struct infer_generate *g, const struct infer_event *event,
     text_buf_add(buf, TEXT("]}"));
 }
 
-static void add_likely(struct text_buf *buf, const struct infer_vocab *vocab, int32_t token,
+static void add_likely(struct text_buf *buf, const struct model_vocab *vocab, int32_t token,
                        float logprob)
 {
-    char piece[INFER_PIECE_BYTES_MAX];
-    struct text name = {piece, infer_vocab_name(vocab, token, piece)};
+    char piece[MODEL_PIECE_BYTES_MAX];
+    struct text name = {piece, model_vocab_name(vocab, token, piece)};
     text_buf_add(buf, TEXT("\"token\":"));
     add_repaired(buf, name);
     text_buf_addf(buf, ",\"logprob\":%.9g,\"bytes\":[", (double)logprob);
@@ -198,7 +198,7 @@ static void add_likely(struct text_buf *buf, const struct infer_vocab *vocab, in
 /* As a JSON string: bytes that are no whole character become U+FFFD. */
 static void add_repaired(struct text_buf *buf, struct text text)
 {
-    char memory[3 * INFER_PIECE_BYTES_MAX];
+    char memory[3 * MODEL_PIECE_BYTES_MAX];
     struct text_out out = text_out_over(memory, sizeof memory);
     while (text.len > 0) {
         size_t width = 1;

@@ -22,7 +22,7 @@ static void add_text(struct infer_generate *g, size_t index, struct text text);
 static void add_finish(struct infer_generate *g, size_t index, bool last);
 static void choose(struct infer_generate *g);
 static void add_choice(struct infer_generate *g, size_t index, struct text_buf *buf);
-static void add_token(struct infer_generate *g, const struct infer_event *event,
+static void add_token(struct infer_generate *g, const struct engine_event *event,
                       struct text_buf *buf);
 static void add_logs(struct infer_generate *g, size_t index, struct text_buf *buf);
 
@@ -49,7 +49,7 @@ static bool read_completion(struct infer_generate *g, struct text body, struct s
     struct infer_server *server = g->server;
     struct own *own = ARENA_NEW(g->req->arena, struct own);
     struct infer_text_completion *asked = &own->asked;
-    uint32_t vocab = infer_vocab_count(infer_llama_vocab(server->options.backend));
+    uint32_t vocab = model_vocab_count(model_llama_vocab(server->options.backend));
     if (!infer_text_read_completion(body, vocab, g->req->arena, asked, st) ||
         !infer_server_is_model(server, asked->call.model, st))
         return false;
@@ -67,14 +67,14 @@ static bool read_completion(struct infer_generate *g, struct text body, struct s
 static bool make_prompt(struct infer_generate *g, const struct infer_text_completion *asked,
                         size_t index, struct status *st)
 {
-    const struct infer_vocab *vocab = infer_llama_vocab(g->server->options.backend);
+    const struct model_vocab *vocab = model_llama_vocab(g->server->options.backend);
     struct infer_text_prompt *from = &asked->prompts[index];
-    struct infer_tokens *to = &g->prompts[index];
+    struct engine_tokens *to = &g->prompts[index];
     char field[32] = "prompt";
     if (asked->listed)
         (void)snprintf(field, sizeof field, "prompt[%zu]", index);
     if (from->tokens == NULL) {
-        if (!infer_vocab_tokenize(vocab, from->text, true, asked->parse_special, UINT32_MAX, to,
+        if (!model_vocab_tokenize(vocab, from->text, true, asked->parse_special, UINT32_MAX, to,
                                   st))
             return false;
     } else {
@@ -83,12 +83,12 @@ static bool make_prompt(struct infer_generate *g, const struct infer_text_comple
         memcpy(to->at, from->tokens, from->tokens_count * sizeof *to->at);
         to->count = to->size = (uint32_t)from->tokens_count;
     }
-    if (!infer_prompt_fits(to, infer_engine_facts(g->server->options.engine)->context, field, st))
+    if (!infer_prompt_fits(to, engine_facts(g->server->options.engine)->context, field, st))
         return false;
     if (from->tokens == NULL || !asked->echo)
         return true;
     struct text_buf text = text_buf_in(g->req->arena, 64 * MIB);
-    if (!infer_vocab_text(vocab, to->at, to->count, false, &text))
+    if (!model_vocab_text(vocab, to->at, to->count, false, &text))
         return status_fail_field(st, STATUS_TOO_LARGE, field, "%s is too long", field);
     from->text = text_buf_text(&text);
     return true;
@@ -155,17 +155,17 @@ struct record {
     struct text token, logprob, characters, tops; /* JSON but for the third */
 };
 
-static void add_name(struct text_buf *buf, const struct infer_vocab *vocab, int32_t token);
+static void add_name(struct text_buf *buf, const struct model_vocab *vocab, int32_t token);
 static bool next_record(struct text *logs, struct record *out);
 static double mean_logprob(const struct infer_choice *choice);
 
-static void add_token(struct infer_generate *g, const struct infer_event *event,
+static void add_token(struct infer_generate *g, const struct engine_event *event,
                       struct text_buf *buf)
 {
-    const struct infer_vocab *vocab = infer_llama_vocab(g->server->options.backend);
-    const struct infer_logprobs *logs = &event->logprobs;
-    char piece[INFER_PIECE_BYTES_MAX];
-    size_t len = infer_vocab_piece(vocab, event->token, piece), characters = 0;
+    const struct model_vocab *vocab = model_llama_vocab(g->server->options.backend);
+    const struct engine_logprobs *logs = &event->logprobs;
+    char piece[MODEL_PIECE_BYTES_MAX];
+    size_t len = model_vocab_piece(vocab, event->token, piece), characters = 0;
     bool among = false;
     for (size_t i = 0; i < len; i++)
         characters += ((unsigned char)piece[i] & 0xC0) != 0x80;
@@ -188,10 +188,10 @@ static void add_token(struct infer_generate *g, const struct infer_event *event,
 }
 
 /* What is no whole text is told by its bytes, as OpenAI does. */
-static void add_name(struct text_buf *buf, const struct infer_vocab *vocab, int32_t token)
+static void add_name(struct text_buf *buf, const struct model_vocab *vocab, int32_t token)
 {
-    char piece[INFER_PIECE_BYTES_MAX], memory[8 + 4 * INFER_PIECE_BYTES_MAX];
-    struct text name = {piece, infer_vocab_name(vocab, token, piece)};
+    char piece[MODEL_PIECE_BYTES_MAX], memory[8 + 4 * MODEL_PIECE_BYTES_MAX];
+    struct text name = {piece, model_vocab_name(vocab, token, piece)};
     struct text_out out = text_out_over(memory, sizeof memory);
     if (!text_utf8_valid(name)) {
         text_out_add(&out, TEXT("bytes:"));

@@ -26,21 +26,21 @@ struct writing {
 };
 
 static void rows_free(void *rows);
-static struct infer_tokens *row_start(struct infer_api_rows *rows);
-static void add_tokens(struct infer_tokens *to, const int32_t *tokens, size_t count);
+static struct engine_tokens *row_start(struct infer_api_rows *rows);
+static void add_tokens(struct engine_tokens *to, const int32_t *tokens, size_t count);
 static bool row_end(struct infer_api_rows *rows, size_t count, size_t second, const char *field,
                     struct status *st);
 static bool prepare(struct infer_api_embed_step *step, struct status *st);
 static void read_now(void *reading);
 static void write_now(void *writing);
 
-void infer_api_rows_start(struct infer_api_rows *rows, const struct infer_embed *embed,
+void infer_api_rows_start(struct infer_api_rows *rows, const struct engine_embed *embed,
                           struct arena *arena, size_t size)
 {
-    rows->backend = infer_embed_backend(embed);
-    rows->facts = infer_embed_facts(embed);
-    rows->rows = ARENA_ARRAY(arena, size, struct infer_embed_row);
-    rows->tokens = ARENA_ARRAY(arena, size, struct infer_tokens);
+    rows->backend = engine_embed_backend(embed);
+    rows->facts = engine_embed_facts(embed);
+    rows->rows = ARENA_ARRAY(arena, size, struct engine_embed_row);
+    rows->tokens = ARENA_ARRAY(arena, size, struct engine_tokens);
     rows->size = size;
     float *out = ARENA_ARRAY(arena, size * rows->facts->dimensions, float);
     for (size_t i = 0; i < size; i++)
@@ -52,13 +52,13 @@ static void rows_free(void *arg)
 {
     struct infer_api_rows *rows = arg;
     for (size_t i = 0; i < rows->count; i++)
-        infer_tokens_free(&rows->tokens[i]);
+        engine_tokens_free(&rows->tokens[i]);
 }
 
 bool infer_api_rows_text(struct infer_api_rows *rows, struct text text, const char *field,
                          struct status *st)
 {
-    struct infer_tokens *tokens = row_start(rows);
+    struct engine_tokens *tokens = row_start(rows);
     size_t count = 0;
     if (text.len == 0)
         return status_fail_field(st, STATUS_INVALID, field, "%s must not be empty", field);
@@ -70,7 +70,7 @@ bool infer_api_rows_text(struct infer_api_rows *rows, struct text text, const ch
 bool infer_api_rows_tokens(struct infer_api_rows *rows, const int32_t *given, size_t count,
                            const char *field, struct status *st)
 {
-    struct infer_tokens *tokens = row_start(rows);
+    struct engine_tokens *tokens = row_start(rows);
     if (count == 0)
         return status_fail_field(st, STATUS_INVALID, field, "%s must not be empty", field);
     for (size_t i = 0; i < count; i++)
@@ -85,10 +85,10 @@ bool infer_api_rows_tokens(struct infer_api_rows *rows, const int32_t *given, si
 bool infer_api_rows_pair(struct infer_api_rows *rows, struct text first, struct text second,
                          const char *field, struct status *st)
 {
-    const struct infer_embed_ops *ops = rows->backend->ops;
+    const struct engine_embed_ops *ops = rows->backend->ops;
     const int32_t *before, *between, *behind;
     uint32_t before_count, between_count, behind_count;
-    struct infer_tokens *tokens = row_start(rows);
+    struct engine_tokens *tokens = row_start(rows);
     size_t one = 0, two = 0;
     if (!ops->tokenize(rows->backend, first, rows->facts->context, tokens, &one, st))
         return false;
@@ -100,19 +100,19 @@ bool infer_api_rows_pair(struct infer_api_rows *rows, struct text first, struct 
            row_end(rows, one + between_count + two, second_at, field, st);
 }
 
-static struct infer_tokens *row_start(struct infer_api_rows *rows)
+static struct engine_tokens *row_start(struct infer_api_rows *rows)
 {
     const int32_t *before, *between, *behind;
     uint32_t before_count, between_count, behind_count;
     WEIR_ASSERT(rows->count < rows->size);
     rows->backend->ops->frame(rows->backend, &before, &before_count, &between, &between_count,
                               &behind, &behind_count);
-    struct infer_tokens *tokens = &rows->tokens[rows->count++];
+    struct engine_tokens *tokens = &rows->tokens[rows->count++];
     add_tokens(tokens, before, before_count);
     return tokens;
 }
 
-static void add_tokens(struct infer_tokens *to, const int32_t *tokens, size_t count)
+static void add_tokens(struct engine_tokens *to, const int32_t *tokens, size_t count)
 {
     if (count == 0)
         return;
@@ -130,8 +130,8 @@ static bool row_end(struct infer_api_rows *rows, size_t count, size_t second, co
 {
     const int32_t *before, *between, *behind;
     uint32_t before_count, between_count, behind_count;
-    struct infer_tokens *tokens = &rows->tokens[rows->count - 1];
-    struct infer_embed_row *row = &rows->rows[rows->count - 1];
+    struct engine_tokens *tokens = &rows->tokens[rows->count - 1];
+    struct engine_embed_row *row = &rows->rows[rows->count - 1];
     rows->backend->ops->frame(rows->backend, &before, &before_count, &between, &between_count,
                               &behind, &behind_count);
     size_t all = before_count + count + behind_count;
@@ -152,24 +152,24 @@ static bool row_end(struct infer_api_rows *rows, size_t count, size_t second, co
 
 bool infer_api_embed_run(struct infer_api_embed_step *step, struct status *st)
 {
-    struct infer_embed *embed = step->server->options.embed;
+    struct engine_embed *embed = step->server->options.embed;
     if (step->server->draining)
         return status_fail(st, STATUS_UNAVAILABLE, "the model is being shut down");
-    if (!infer_embed_admits(embed, 0, st))
+    if (!engine_embed_admits(embed, 0, st))
         return false;
-    infer_embed_expect(embed);
+    engine_embed_expect(embed);
     if (!prepare(step, st)) { /* waits */
-        infer_embed_unexpect(embed);
+        engine_embed_unexpect(embed);
         return false;
     }
-    struct infer_job who;
+    struct engine_job who;
     if (!infer_server_tenant(step->req, &who, st)) {
-        infer_embed_unexpect(embed);
+        engine_embed_unexpect(embed);
         return false;
     }
     int64_t from_us = clock_mono_us();
-    if (!infer_embed_run(embed, step->rows->rows, step->rows->count, who.tenant, who.weight,
-                         CLOCK_NEVER, &step->queue_us, st)) /* waits */
+    if (!engine_embed_run(embed, step->rows->rows, step->rows->count, who.tenant, who.weight,
+                          CLOCK_NEVER, &step->queue_us, st)) /* waits */
         return false;
     step->compute_us = clock_mono_us() - from_us - step->queue_us;
     return true;
@@ -224,11 +224,11 @@ bool infer_api_embed_model(const struct json_at *at, const struct infer_server *
            infer_server_is_model(server, model, st);
 }
 
-void infer_api_embed_meta(struct text_buf *buf, const struct infer_embed *embed)
+void infer_api_embed_meta(struct text_buf *buf, const struct engine_embed *embed)
 {
-    if (infer_embed_state(embed, NULL, NULL) != INFER_ENGINE_READY)
+    if (engine_embed_state(embed, NULL, NULL) != ENGINE_READY)
         return;
-    const struct infer_embed_facts *facts = infer_embed_facts(embed);
+    const struct engine_embed_facts *facts = engine_embed_facts(embed);
     text_buf_addf(buf,
                   ",\"meta\":{\"context_tokens\":%u,\"dimensions\":%u,\"vocabulary\":%u,"
                   "\"weights_bytes\":%llu}",
@@ -236,9 +236,9 @@ void infer_api_embed_meta(struct text_buf *buf, const struct infer_embed *embed)
                   (unsigned long long)facts->weights_bytes);
 }
 
-void infer_api_embed_ready(struct text_buf *buf, const struct infer_embed *embed)
+void infer_api_embed_ready(struct text_buf *buf, const struct engine_embed *embed)
 {
-    const struct infer_embed_facts *facts = infer_embed_facts(embed);
+    const struct engine_embed_facts *facts = engine_embed_facts(embed);
     text_buf_addf(buf,
                   "{\"status\":\"ready\",\"context_tokens\":%u,\"dimensions\":%u,\"tasks\":[%s]}",
                   facts->context, facts->dimensions,
@@ -248,8 +248,8 @@ void infer_api_embed_ready(struct text_buf *buf, const struct infer_embed *embed
 bool infer_api_embed_metrics(struct http_request *req, struct http_reply *reply, struct status *st)
 {
     struct text_buf buf = text_buf_in(req->arena, 64 * KIB);
-    struct infer_embed_stats s;
-    infer_embed_stats(infer_server_of(req)->options.embed, &s);
+    struct engine_embed_stats s;
+    engine_embed_stats(infer_server_of(req)->options.embed, &s);
     const struct {
         const char *name, *type, *help;
         unsigned long long value;

@@ -4,7 +4,7 @@
 #pragma once
 #include "arena.h"
 #include "base.h"
-#include "infer_embed.h"
+#include "engine_embed.h"
 #include "infer_server_internal.h"
 
 enum { INFER_API_EMBED_BODY_BYTES_MAX = 8 << 20, INFER_API_EMBED_TEXTS_MAX = 2048 };
@@ -14,19 +14,19 @@ bool infer_api_embeddings(struct http_request *req, struct http_reply *reply, st
 bool infer_api_rerank(struct http_request *req, struct http_reply *reply, struct status *st);
 bool infer_api_embed_metrics(struct http_request *req, struct http_reply *reply, struct status *st);
 /* ,"meta":{…} of a model in a list, and the body of /readyz. */
-void infer_api_embed_meta(struct text_buf *buf, const struct infer_embed *embed);
-void infer_api_embed_ready(struct text_buf *buf, const struct infer_embed *embed);
+void infer_api_embed_meta(struct text_buf *buf, const struct engine_embed *embed);
+void infer_api_embed_ready(struct text_buf *buf, const struct engine_embed *embed);
 
 /* The texts of one request, as tokens in their frame. */
 struct infer_api_rows {
-    const struct infer_embed_backend *backend;
-    const struct infer_embed_facts *facts;
-    struct infer_embed_row *rows; /* in the arena */
-    struct infer_tokens *tokens;  /* of each row */
+    const struct engine_embed_backend *backend;
+    const struct engine_embed_facts *facts;
+    struct engine_embed_row *rows; /* in the arena */
+    struct engine_tokens *tokens;  /* of each row */
     size_t count, size;
     uint64_t total; /* tokens of all */
 };
-void infer_api_rows_start(struct infer_api_rows *rows, const struct infer_embed *embed,
+void infer_api_rows_start(struct infer_api_rows *rows, const struct engine_embed *embed,
                           struct arena *arena, size_t size); /* freed with the arena */
 /* Each adds a row. `field` names the place of the text in the request: "input[3]".
  * Fails: STATUS_INVALID with that field: empty, or more than the model's context. */

@@ -47,7 +47,7 @@ static bool read_call(void *call, struct text body, struct status *st)
     static const struct json_limits limits = {.members_max = INFER_API_EMBED_BODY_BYTES_MAX,
                                               .values_max = INFER_API_EMBED_BODY_BYTES_MAX};
     struct embeddings *e = call;
-    const struct infer_embed_facts *facts = infer_embed_facts(e->server->options.embed);
+    const struct engine_embed_facts *facts = engine_embed_facts(e->server->options.embed);
     json_t *value;
     size_t format = 0;
     int64_t dimensions = facts->dimensions;
@@ -74,7 +74,7 @@ static bool read_call(void *call, struct text body, struct status *st)
 static bool read_input(struct embeddings *e, const struct json_at *root, struct status *st)
 {
     struct json_at input;
-    struct infer_embed *embed = e->server->options.embed;
+    struct engine_embed *embed = e->server->options.embed;
     if (!json_get_any(root, "input", &input))
         return json_fail(root, "input", st, "is missing");
     if (json_is_string(input.value)) {
@@ -141,7 +141,7 @@ static void write_answer(void *call, struct text_buf *buf)
     for (size_t i = 0; i < e->rows.count; i++) {
         float *vector = e->rows.rows[i].out;
         if (e->dimensions < e->rows.facts->dimensions)
-            infer_embed_normalize(vector, e->dimensions);
+            engine_embed_normalize(vector, e->dimensions);
         text_buf_addf(
             buf, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i > 0 ? "," : "", i);
         write_vector(e, vector, buf);

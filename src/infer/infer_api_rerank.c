@@ -63,7 +63,7 @@ static bool read_call(void *call, struct text body, struct status *st)
     if (r->query.len == 0)
         return json_fail(&root, "query", st, "must not be empty");
     return read_documents(r, &root, st) &&
-           add_rows(r, infer_embed_facts(r->server->options.embed)->ranks, st);
+           add_rows(r, engine_embed_facts(r->server->options.embed)->ranks, st);
 }
 
 /* Texts, or objects with one. */

@@ -3,14 +3,14 @@
 #include "http_router.h"
 #include "http_server.h"
 #include "infer_api_embed_internal.h"
-#include "infer_embed.h"
+#include "engine_embed.h"
 #include "infer_server_internal.h"
 #include "loop.h"
 #include "observe.h"
 
 static void add_model(struct text_buf *buf, const struct infer_server *server);
-static enum infer_engine_state state_of(const struct infer_server *server, int *percent,
-                                        struct status *why);
+static enum engine_state state_of(const struct infer_server *server, int *percent,
+                                  struct status *why);
 static bool send_json(struct http_reply *reply, int http_status, const struct text_buf *buf,
                       struct status *st);
 
@@ -42,8 +42,8 @@ static void add_model(struct text_buf *buf, const struct infer_server *server)
                   (long long)server->created_s);
     if (server->options.embed != NULL) {
         infer_api_embed_meta(buf, server->options.embed);
-    } else if (infer_engine_state(server->options.engine, NULL, NULL) == INFER_ENGINE_READY) {
-        const struct infer_model_facts *facts = infer_engine_facts(server->options.engine);
+    } else if (engine_state(server->options.engine, NULL, NULL) == ENGINE_READY) {
+        const struct engine_facts *facts = engine_facts(server->options.engine);
         text_buf_addf(buf,
                       ",\"meta\":{\"context_tokens\":%u,\"parallel\":%u,\"vocabulary\":%u,"
                       "\"weights_bytes\":%llu,\"cache_bytes\":%llu}",
@@ -54,17 +54,17 @@ static void add_model(struct text_buf *buf, const struct infer_server *server)
     text_buf_add(buf, TEXT("}"));
 }
 
-static enum infer_engine_state state_of(const struct infer_server *server, int *percent,
-                                        struct status *why)
+static enum engine_state state_of(const struct infer_server *server, int *percent,
+                                  struct status *why)
 {
     if (server->options.embed != NULL)
-        return infer_embed_state(server->options.embed, percent, why);
-    return infer_engine_state(server->options.engine, percent, why);
+        return engine_embed_state(server->options.embed, percent, why);
+    return engine_state(server->options.engine, percent, why);
 }
 
 bool infer_api_healthz(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    bool ok = state_of(infer_server_of(req), NULL, NULL) != INFER_ENGINE_FAILED;
+    bool ok = state_of(infer_server_of(req), NULL, NULL) != ENGINE_FAILED;
     struct text_buf buf = text_buf_in(req->arena, KIB);
     text_buf_addf(&buf, "{\"status\":\"%s\"}", ok ? "ok" : "failed");
     return send_json(reply, ok ? 200 : 503, &buf, st);
@@ -77,7 +77,7 @@ bool infer_api_readyz(struct http_request *req, struct http_reply *reply, struct
     struct status why = {0};
     int percent;
     switch (state_of(server, &percent, &why)) {
-    case INFER_ENGINE_READY:
+    case ENGINE_READY:
         if ((server->chat == NULL && server->options.embed == NULL) || server->draining)
             break;
         if (server->options.embed != NULL) {
@@ -87,16 +87,16 @@ bool infer_api_readyz(struct http_request *req, struct http_reply *reply, struct
         text_buf_addf(&buf,
                       "{\"status\":\"ready\",\"context_tokens\":%u,\"parallel\":%u,"
                       "\"tasks\":[\"chat\",\"completions\"]}",
-                      infer_engine_facts(server->options.engine)->context,
-                      infer_engine_facts(server->options.engine)->parallel);
+                      engine_facts(server->options.engine)->context,
+                      engine_facts(server->options.engine)->parallel);
         return send_json(reply, 200, &buf, st);
-    case INFER_ENGINE_FAILED:
+    case ENGINE_FAILED:
         text_buf_add(&buf, TEXT("{\"status\":\"failed\",\"why\":"));
         text_buf_add_json(&buf, status_text(&why));
         text_buf_add(&buf, TEXT("}"));
         return send_json(reply, 503, &buf, st);
-    case INFER_ENGINE_LOADING:
-    case INFER_ENGINE_STATE_COUNT:
+    case ENGINE_LOADING:
+    case ENGINE_STATE_COUNT:
         text_buf_addf(&buf, "{\"status\":\"loading\",\"progress\":%d.%02d}", percent / 100,
                       percent % 100);
         return send_json(reply, 503, &buf, st);
@@ -110,8 +110,8 @@ bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struc
     if (infer_server_of(req)->options.embed != NULL)
         return infer_api_embed_metrics(req, reply, st);
     struct text_buf buf = text_buf_in(req->arena, 64 * KIB);
-    struct infer_stats s;
-    infer_engine_stats(infer_server_of(req)->options.engine, &s);
+    struct engine_stats s;
+    engine_stats(infer_server_of(req)->options.engine, &s);
     const struct {
         const char *name, *type, *help;
         unsigned long long value;

@@ -5,7 +5,7 @@
 #include "http_request.h"
 #include "infer_server_internal.h"
 #include "infer_text_call.h"
-#include "infer_vocab.h"
+#include "model_vocab.h"
 #include "json.h"
 
 enum { ANSWER_BYTES_MAX = 128 << 20 };
@@ -26,7 +26,7 @@ static bool post(struct http_request *req, struct http_reply *reply,
 static void make_now(void *arg);
 static bool tokenize(struct work *work, struct status *st);
 static void end_tokens(void *tokens);
-static void add_strings(const struct infer_vocab *vocab, const struct infer_tokens *tokens,
+static void add_strings(const struct model_vocab *vocab, const struct engine_tokens *tokens,
                         struct work *work);
 static bool detokenize(struct work *work, struct status *st);
 
@@ -74,18 +74,18 @@ static void make_now(void *arg)
 
 static bool tokenize(struct work *work, struct status *st)
 {
-    const struct infer_vocab *vocab = infer_llama_vocab(work->server->options.backend);
+    const struct model_vocab *vocab = model_llama_vocab(work->server->options.backend);
     struct infer_text_tokenize asked;
     if (!infer_text_read_tokenize(work->body, work->arena, &asked, st) ||
         !infer_server_is_model(work->server, asked.model, st))
         return false;
-    struct infer_tokens *tokens = ARENA_NEW(work->arena, struct infer_tokens);
+    struct engine_tokens *tokens = ARENA_NEW(work->arena, struct engine_tokens);
     arena_at_end(work->arena, end_tokens, tokens);
-    if (!infer_vocab_tokenize(vocab, asked.prompt, asked.add_special_tokens, asked.parse_special,
+    if (!model_vocab_tokenize(vocab, asked.prompt, asked.add_special_tokens, asked.parse_special,
                               UINT32_MAX, tokens, st))
         return false;
     text_buf_addf(&work->answer, "{\"count\":%u,\"max_model_len\":%u,\"tokens\":[", tokens->count,
-                  infer_engine_facts(work->server->options.engine)->context);
+                  engine_facts(work->server->options.engine)->context);
     for (uint32_t i = 0; i < tokens->count; i++)
         text_buf_addf(&work->answer, i > 0 ? ",%d" : "%d", tokens->at[i]);
     text_buf_add(&work->answer, TEXT("],\"token_strs\":"));
@@ -99,18 +99,18 @@ static bool tokenize(struct work *work, struct status *st)
 
 static void end_tokens(void *tokens)
 {
-    infer_tokens_free(tokens);
+    engine_tokens_free(tokens);
 }
 
 /* Each by itself: of a character that is in several tokens every one has a part, U+FFFD. */
-static void add_strings(const struct infer_vocab *vocab, const struct infer_tokens *tokens,
+static void add_strings(const struct model_vocab *vocab, const struct engine_tokens *tokens,
                         struct work *work)
 {
-    struct text_buf one = text_buf_in(work->arena, (size_t)4 * INFER_PIECE_BYTES_MAX);
+    struct text_buf one = text_buf_in(work->arena, (size_t)4 * MODEL_PIECE_BYTES_MAX);
     text_buf_add(&work->answer, TEXT("["));
     for (uint32_t i = 0; i < tokens->count; i++) {
         one.len = 0;
-        if (!infer_vocab_text(vocab, &tokens->at[i], 1, true, &one))
+        if (!model_vocab_text(vocab, &tokens->at[i], 1, true, &one))
             break; /* three times the longest piece fits */
         if (i > 0)
             text_buf_add(&work->answer, TEXT(","));
@@ -121,14 +121,14 @@ static void add_strings(const struct infer_vocab *vocab, const struct infer_toke
 
 static bool detokenize(struct work *work, struct status *st)
 {
-    const struct infer_vocab *vocab = infer_llama_vocab(work->server->options.backend);
+    const struct model_vocab *vocab = model_llama_vocab(work->server->options.backend);
     struct infer_text_detokenize asked;
-    if (!infer_text_read_detokenize(work->body, infer_vocab_count(vocab), work->arena, &asked,
+    if (!infer_text_read_detokenize(work->body, model_vocab_count(vocab), work->arena, &asked,
                                     st) ||
         !infer_server_is_model(work->server, asked.model, st))
         return false;
     struct text_buf text = text_buf_in(work->arena, ANSWER_BYTES_MAX / 4);
-    if (!infer_vocab_text(vocab, asked.tokens, asked.tokens_count, true, &text))
+    if (!model_vocab_text(vocab, asked.tokens, asked.tokens_count, true, &text))
         return status_fail_field(st, STATUS_TOO_LARGE, "tokens", "the text would be too long");
     text_buf_add(&work->answer, TEXT("{\"prompt\":"));
     text_buf_add_json(&work->answer, text_buf_text(&text));

@@ -93,7 +93,7 @@ bool infer_call_read(struct text body, const struct infer_call_model *model, str
 bool infer_call_read_common(const struct json_at *in, int64_t tokens_min, struct arena *arena,
                             struct infer_call *out, struct status *st)
 {
-    struct infer_call call = {.n = 1, .sampling = infer_sampling_default()};
+    struct infer_call call = {.n = 1, .sampling = engine_sampling_default()};
     struct json_at options;
     int64_t n = 1;
     call.sampling.temperature = unasked_temperature;
@@ -157,7 +157,7 @@ static bool means_unused(const char *name, const json_t *value)
 static bool read_sampling(const struct json_at *in, struct arena *arena, struct infer_call *out,
                           struct status *st)
 {
-    struct infer_sampling *s = &out->sampling;
+    struct engine_sampling *s = &out->sampling;
     int64_t top_k = unasked_top_k, last = s->repeat_last; /* top_k 0 and -1: not limited */
     if (!read_float(in, "temperature", 0, 2, &s->temperature, st) ||
         !read_float(in, "top_p", 0, 1, &s->top_p, st) ||
@@ -210,7 +210,7 @@ static bool read_bias(const struct json_at *in, struct arena *arena, struct infe
         return json_fail(in, "logit_bias", st, "has %zu entries; at most 300 are allowed", count);
     if (count == 0)
         return true;
-    struct infer_bias *bias = ARENA_ARRAY(arena, count, struct infer_bias);
+    struct engine_bias *bias = ARENA_ARRAY(arena, count, struct engine_bias);
     const char *key;
     json_t *value;
     size_t i = 0;
@@ -222,7 +222,7 @@ static bool read_bias(const struct json_at *in, struct arena *arena, struct infe
             return json_fail(in, "logit_bias", st, "has a key that is no token number");
         if (!json_get_number(&map, key, JSON_REQUIRED, -100, 100, &amount, st))
             return false;
-        bias[i++] = (struct infer_bias){(int32_t)token, (float)amount};
+        bias[i++] = (struct engine_bias){(int32_t)token, (float)amount};
     }
     out->sampling.bias = bias;
     out->sampling.bias_count = count;

@@ -7,13 +7,13 @@
 #pragma once
 #include "arena.h"
 #include "base.h"
-#include "infer_logprobs.h"
-#include "infer_sampler.h"
+#include "engine_logprobs.h"
+#include "engine_sampler.h"
 #include "infer_tools.h"
 #include "status.h"
 #include "text.h"
 
-struct infer_vocab;
+struct model_vocab;
 struct json_at;
 
 enum {
@@ -24,7 +24,7 @@ enum {
 };
 
 struct infer_call_model {
-    const struct infer_vocab *vocab; /* NULL: no text is guarded */
+    const struct model_vocab *vocab; /* NULL: no text is guarded */
     bool takes_tools;                /* its template tells tools and calls; else we do */
 };
 
@@ -39,10 +39,10 @@ struct infer_call {
     size_t stops_count;
     bool logprobs;
     uint32_t tops;
-    struct infer_sampling sampling; /* the seed is drawn when none was given; no grammar yet */
+    struct engine_sampling sampling; /* the seed is drawn when none was given; no grammar yet */
     struct infer_tools tools;
     const char *tools_json;   /* guarded, for the model's own template; NULL: none for it */
-    const char *messages;     /* JSON, as infer_chat takes it; see infer_call_guard */
+    const char *messages;     /* JSON, as model_chat takes it; see infer_call_guard */
     struct text grammar;      /* GBNF that the answer must follow; "" for none */
     const char *grammar_from; /* the field to name when it cannot be used */
     bool grammar_lazy;        /* only from infer_tools_trigger on */

@@ -1,6 +1,6 @@
 /* Any bytes as the body of a request. */
 #include "infer_call.h"
-#include "infer_grammar.h"
+#include "grammar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -13,8 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (infer_call_read((struct text){(const char *)data, size}, &model, arena, &call, &st)) {
         WEIR_ASSERT(call.messages[0] == '[' && call.n >= 1 && call.n <= INFER_CALL_N_MAX);
         WEIR_ASSERT(text_utf8_valid(text_of(call.messages)));
-        AUTO(infer_grammar) struct infer_grammar *grammar = NULL;
-        if (call.grammar.len > 0 && !infer_grammar_compile(call.grammar, &grammar, &st))
+        AUTO(grammar) struct grammar *grammar = NULL;
+        if (call.grammar.len > 0 && !grammar_compile(call.grammar, &grammar, &st))
             WEIR_ASSERT(st.code == STATUS_INVALID || st.code == STATUS_TOO_LARGE);
     } else {
         WEIR_ASSERT(st.code == STATUS_INVALID || st.code == STATUS_TOO_LARGE);

@@ -1,6 +1,6 @@
 /* Texts of users with the guard in them. */
 #include "infer_call_internal.h"
-#include "infer_vocab.h"
+#include "model_vocab.h"
 #include "rand.h"
 #include <pthread.h>
 
@@ -28,12 +28,12 @@ static void draw_guard(void)
 }
 
 /* The guard goes behind the first character of each text of a control token. */
-void infer_call_add_guarded(struct text_buf *buf, const struct infer_vocab *vocab, struct text text)
+void infer_call_add_guarded(struct text_buf *buf, const struct model_vocab *vocab, struct text text)
 {
     struct text_buf safe = {0};
     size_t from = 0;
     for (size_t i = 0; vocab != NULL && i < text.len; i++) {
-        if (infer_vocab_control_at(vocab, text_skip(text, i)) == 0)
+        if (model_vocab_control_at(vocab, text_skip(text, i)) == 0)
             continue;
         if (from == 0)
             safe = text_buf_in(buf->arena, INFER_CALL_TEXTS_MAX);
@@ -53,7 +53,7 @@ void infer_call_add_guarded(struct text_buf *buf, const struct infer_vocab *voca
     text_buf_add_json(buf, text_buf_text(&safe));
 }
 
-void infer_call_add_guarded_json(struct text_buf *buf, const struct infer_vocab *vocab,
+void infer_call_add_guarded_json(struct text_buf *buf, const struct model_vocab *vocab,
                                  const json_t *value)
 {
     if (json_is_string(value)) {

@@ -186,7 +186,7 @@ static bool read_call(const struct json_at *in, struct arena *arena, struct call
 /* For a template that knows of functions: as it came. */
 static void write_own(struct writer *w, const struct message *message)
 {
-    const struct infer_vocab *vocab = w->model->vocab;
+    const struct model_vocab *vocab = w->model->vocab;
     text_buf_addf(&w->out, "%s{\"role\":\"%s\",\"content\":", w->any ? "," : "",
                   roles[message->role]);
     infer_call_add_guarded(&w->out, vocab, message->content);

@@ -1,10 +1,10 @@
 /* What the answer can be: its form, its functions, and what is told of its tokens. */
 #include "infer_call_internal.h"
-#include "infer_schema.h"
+#include "grammar_schema.h"
 
 enum {
-    GRAMMAR_BYTES_MAX = 64 * 1024, /* given as such */
-    MADE_BYTES_MAX = INFER_GRAMMAR_BYTES_MAX,
+    GIVEN_BYTES_MAX = 64 * 1024, /* a grammar given as such */
+    MADE_BYTES_MAX = GIVEN_BYTES_MAX,
     NAME_BYTES_MAX = 64,
     TEXT_BYTES_MAX = 1 << 20
 };
@@ -30,7 +30,7 @@ bool infer_call_read_output(const struct json_at *in, struct arena *arena, struc
     struct text given = TEXT_NONE;
     if (!read_logprobs(in, out, st) || !infer_tools_read(in, arena, &out->tools, st) ||
         !read_form(in, &form, &schema, &strict, st) ||
-        !json_get_text(in, "grammar", JSON_OPTIONAL, GRAMMAR_BYTES_MAX, &given, st))
+        !json_get_text(in, "grammar", JSON_OPTIONAL, GIVEN_BYTES_MAX, &given, st))
         return false;
     if (given.at == NULL)
         return make_grammar(in, form, &schema, strict, arena, out, st);
@@ -49,7 +49,7 @@ static bool read_logprobs(const struct json_at *in, struct infer_call *out, stru
 {
     int64_t tops = 0;
     if (!json_get_bool(in, "logprobs", JSON_OPTIONAL, &out->logprobs, st) ||
-        !json_get_int(in, "top_logprobs", JSON_OPTIONAL, 0, INFER_LIKELY_MAX, &tops, st))
+        !json_get_int(in, "top_logprobs", JSON_OPTIONAL, 0, ENGINE_LIKELY_MAX, &tops, st))
         return false;
     if (tops > 0 && !out->logprobs)
         return json_fail(in, "top_logprobs", st, "needs \"logprobs\": true");
@@ -122,7 +122,7 @@ static bool make_grammar(const struct json_at *in, enum form form, const struct 
         struct json_at inner = {schema->value, &outer, "schema", 0};
         struct text_buf text = text_buf_in(arena, MADE_BYTES_MAX);
         out->grammar_from = path;
-        if (!infer_schema_add(&inner, strict, "answer", &made, st))
+        if (!grammar_schema_add(&inner, strict, "answer", &made, st))
             return false;
         json_write(schema->value, &text);
         out->schema = arena_cstr(arena, text_buf_text(&text));
@@ -132,7 +132,7 @@ static bool make_grammar(const struct json_at *in, enum form form, const struct 
         if (!infer_tools_add_grammar(&out->tools, &made, st))
             return false;
     }
-    infer_schema_add_basics(&made);
+    grammar_schema_add_basics(&made);
     if (made.cut)
         return json_fail(in, out->grammar_from, st, "is too large");
     out->grammar = text_buf_text(&made);

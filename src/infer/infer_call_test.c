@@ -29,7 +29,7 @@ static void everything(void **state)
     assert_true(call.stream && call.include_usage && call.ignore_end);
     assert_int_equal(call.n, 2);
     assert_int_equal(call.output_max, 77);
-    const struct infer_sampling *s = &call.sampling;
+    const struct engine_sampling *s = &call.sampling;
     assert_true(s->temperature == 0.5F && s->top_p == 0.9F && s->top_k == 40 && s->min_p == 0.05F);
     assert_true(s->presence_penalty == 1 && s->frequency_penalty == -1);
     assert_true(s->repeat_penalty == 1.1F && s->repeat_last == 32 && s->seed == UINT64_MAX);

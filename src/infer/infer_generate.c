@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "fiber.h"
 #include "http_sse.h"
-#include "infer_answer.h"
+#include "model_answer.h"
 #include "json.h"
 #include "log.h"
 #include "timing.h"
@@ -28,8 +28,8 @@ static bool prepare(struct infer_generate *g, struct text body, struct status *s
 static bool has_shape(struct text body);
 static void prepare_now(void *arg);
 static bool submit(struct infer_generate *g, struct status *st);
-static void constrain(const struct infer_generate *g, struct infer_sampling *sampling);
-static struct infer_answer *answer_for(const struct infer_generate *g);
+static void constrain(const struct infer_generate *g, struct engine_sampling *sampling);
+static struct model_answer *answer_for(const struct infer_generate *g);
 static void generate_end(void *generate);
 static bool answer_whole(struct infer_generate *g, struct status *st);
 static bool answer_stream(struct infer_generate *g, struct status *st);
@@ -42,7 +42,7 @@ static void add_finishes(struct infer_generate *g);
 static void add_usage(struct infer_generate *g, struct text_buf *buf);
 static uint32_t cached_of(const struct infer_generate *g, size_t prompt);
 static void add_timings(struct infer_generate *g, struct text_buf *buf);
-static struct infer_timing timing_of_all(const struct infer_generate *g);
+static struct engine_timing timing_of_all(const struct infer_generate *g);
 
 bool infer_generate_post(const struct infer_form *form, struct http_request *req,
                          struct http_reply *reply, struct status *st)
@@ -61,7 +61,7 @@ bool infer_generate_post(const struct infer_form *form, struct http_request *req
 void infer_generate_prompts(struct infer_generate *g, size_t count)
 {
     WEIR_ASSERT(g->prompts == NULL && count > 0);
-    g->prompts = ARENA_ARRAY(g->req->arena, count, struct infer_tokens);
+    g->prompts = ARENA_ARRAY(g->req->arena, count, struct engine_tokens);
     g->prompts_count = count;
 }
 
@@ -69,7 +69,7 @@ static bool run(struct infer_generate *g, struct status *st)
 {
     struct text body;
     if (!infer_server_tenant(g->req, &g->job, st) ||
-        !infer_engine_admits(g->server->options.engine, g->job.tenant, 1, 0, st))
+        !engine_admits(g->server->options.engine, g->job.tenant, 1, 0, st))
         return false;
     if (g->server->chat == NULL || g->server->draining)
         return status_fail(st, STATUS_UNAVAILABLE, "the model is not ready");
@@ -111,7 +111,7 @@ static void prepare_now(void *arg)
 static bool submit(struct infer_generate *g, struct status *st)
 {
     struct infer_server *server = g->server;
-    struct infer_job job = g->job;
+    struct engine_job job = g->job;
     size_t tokens = 0, count = g->prompts_count * g->call.n;
     job.output_max = g->call.output_max;
     job.ignore_end = g->call.ignore_end;
@@ -125,8 +125,7 @@ static bool submit(struct infer_generate *g, struct status *st)
         constrain(g, &job.sampling);
     g->choices = ARENA_ARRAY(g->req->arena, count, struct infer_choice);
     g->choices_count = count;
-    if (!g->call.nothing &&
-        !infer_engine_admits(server->options.engine, job.tenant, count, tokens, st))
+    if (!g->call.nothing && !engine_admits(server->options.engine, job.tenant, count, tokens, st))
         return false;
     for (size_t i = 0; i < count; i++) {
         struct infer_choice *choice = &g->choices[i];
@@ -141,11 +140,11 @@ static bool submit(struct infer_generate *g, struct status *st)
         job.prompt_count = g->prompts[i / g->call.n].count;
         /* The n answers differ, and are the same again for the same seed. */
         job.sampling.seed = g->call.sampling.seed + i % g->call.n;
-        if (!infer_engine_submit(server->options.engine, &job, &choice->request, st))
+        if (!engine_submit(server->options.engine, &job, &choice->request, st))
             return false;
         choice->answer = answer_for(g);
         if (g->shape.chat.format != NULL)
-            choice->reader = infer_chat_reader_new(g->shape.chat.format);
+            choice->reader = model_chat_reader_new(g->shape.chat.format);
         else if (g->call.tools.choice != INFER_TOOLS_NONE)
             choice->reader = infer_tools_reader_new();
     }
@@ -154,11 +153,11 @@ static bool submit(struct infer_generate *g, struct status *st)
 
 bool infer_generate_take_grammar(struct infer_generate *g, struct status *st)
 {
-    const struct infer_vocab *vocab = infer_llama_vocab(g->server->options.backend);
+    const struct model_vocab *vocab = model_llama_vocab(g->server->options.backend);
     struct status why = {0};
     if (g->shape.grammar.len == 0 ||
-        infer_grammars_take(g->server->grammars, g->shape.grammar, infer_vocab_pieces(vocab),
-                            &g->grammar, &why))
+        grammar_cache_take(g->server->grammars, g->shape.grammar, model_vocab_pieces(vocab),
+                           &g->grammar, &why))
         return true;
     if (g->call.tools_json != NULL && g->call.tools.choice == INFER_TOOLS_AUTO)
         return true; /* the template's own, in a notation that we do not have: it is only read */
@@ -166,42 +165,42 @@ bool infer_generate_take_grammar(struct infer_generate *g, struct status *st)
                              why.text);
 }
 
-static void constrain(const struct infer_generate *g, struct infer_sampling *sampling)
+static void constrain(const struct infer_generate *g, struct engine_sampling *sampling)
 {
     sampling->grammar = g->grammar;
-    sampling->pieces = infer_vocab_pieces(infer_llama_vocab(g->server->options.backend));
+    sampling->pieces = model_vocab_pieces(model_llama_vocab(g->server->options.backend));
     sampling->triggers_count = g->shape.triggers_count;
     for (size_t i = 0; i < g->shape.triggers_count; i++)
         sampling->triggers[i] = g->shape.triggers[i];
 }
 
 /* The caller's stop strings, and those of the template. */
-static struct infer_answer *answer_for(const struct infer_generate *g)
+static struct model_answer *answer_for(const struct infer_generate *g)
 {
-    struct text stops[INFER_STOPS_MAX];
+    struct text stops[MODEL_STOPS_MAX];
     size_t count = 0;
     for (; count < g->call.stops_count; count++)
         stops[count] = g->call.stops[count];
-    for (size_t i = 0; g->shape.chat.stops[i] != NULL && count < INFER_STOPS_MAX; i++) {
+    for (size_t i = 0; g->shape.chat.stops[i] != NULL && count < MODEL_STOPS_MAX; i++) {
         struct text stop = text_of(g->shape.chat.stops[i]);
-        if (stop.len <= INFER_STOP_BYTES_MAX)
+        if (stop.len <= MODEL_STOP_BYTES_MAX)
             stops[count++] = stop;
     }
-    return infer_answer_new(stops, count);
+    return model_answer_new(stops, count);
 }
 
 static void generate_end(void *arg)
 {
     struct infer_generate *g = arg;
     for (size_t i = 0; i < g->choices_count; i++) {
-        infer_request_release(TAKE(g->choices[i].request));
-        infer_answer_free(TAKE(g->choices[i].answer));
-        infer_reader_free(TAKE(g->choices[i].reader));
+        engine_request_release(TAKE(g->choices[i].request));
+        model_answer_free(TAKE(g->choices[i].answer));
+        model_reader_free(TAKE(g->choices[i].reader));
     }
     infer_prompt_free(&g->shape);
-    infer_grammar_release(TAKE(g->grammar));
+    grammar_release(TAKE(g->grammar));
     for (size_t i = 0; i < g->prompts_count; i++)
-        infer_tokens_free(&g->prompts[i]);
+        engine_tokens_free(&g->prompts[i]);
 }
 
 static bool answer_whole(struct infer_generate *g, struct status *st)
@@ -228,7 +227,7 @@ static bool answer_whole(struct infer_generate *g, struct status *st)
     add_usage(g, &body);
     add_timings(g, &body);
     text_buf_add(&body, TEXT("}"));
-    struct infer_timing all = timing_of_all(g);
+    struct engine_timing all = timing_of_all(g);
     struct timing header = {0};
     timing_add(&header, "queue", all.queue_us);
     timing_add(&header, "prefill", all.prefill_us);
@@ -312,12 +311,12 @@ static bool flush(struct infer_generate *g, struct status *st)
 
 static bool wait_for_some(struct infer_generate *g, int64_t deadline_us, struct status *st)
 {
-    struct infer_request *running[INFER_GENERATE_CHOICES_MAX];
+    struct engine_request *running[INFER_GENERATE_CHOICES_MAX];
     size_t count = 0;
     for (size_t i = 0; i < g->choices_count; i++)
         if (g->choices[i].finish == NULL)
             running[count++] = g->choices[i].request;
-    return infer_request_wait_any(running, count, deadline_us, st);
+    return engine_request_wait_any(running, count, deadline_us, st);
 }
 
 static bool all_finished(const struct infer_generate *g)
@@ -390,8 +389,8 @@ static uint32_t cached_of(const struct infer_generate *g, size_t prompt)
 {
     uint32_t cached = g->prompts[prompt].count;
     for (size_t i = prompt * g->call.n; i < (prompt + 1) * g->call.n; i++) {
-        const struct infer_request *request = g->choices[i].request;
-        uint32_t had = request == NULL ? 0 : infer_request_cached(request);
+        const struct engine_request *request = g->choices[i].request;
+        uint32_t had = request == NULL ? 0 : engine_request_cached(request);
         cached = had < cached ? had : cached;
     }
     return cached;
@@ -399,18 +398,18 @@ static uint32_t cached_of(const struct infer_generate *g, size_t prompt)
 
 static void add_timings(struct infer_generate *g, struct text_buf *buf)
 {
-    struct infer_timing all = timing_of_all(g);
+    struct engine_timing all = timing_of_all(g);
     text_buf_addf(buf, ",\"timings\":{\"queue_ms\":%.3f,\"prefill_ms\":%.3f,\"decode_ms\":%.3f}",
                   (double)all.queue_us / 1e3, (double)all.prefill_us / 1e3,
                   (double)all.decode_us / 1e3);
 }
 
 /* From the first that started to the last that ended. */
-static struct infer_timing timing_of_all(const struct infer_generate *g)
+static struct engine_timing timing_of_all(const struct infer_generate *g)
 {
-    struct infer_timing all = {0};
+    struct engine_timing all = {0};
     for (size_t i = 0; i < g->choices_count && g->choices[i].request != NULL; i++) {
-        struct infer_timing one = infer_request_timing(g->choices[i].request);
+        struct engine_timing one = engine_request_timing(g->choices[i].request);
         all.queue_us = i == 0 || one.queue_us < all.queue_us ? one.queue_us : all.queue_us;
         all.prefill_us = one.prefill_us > all.prefill_us ? one.prefill_us : all.prefill_us;
         all.decode_us = one.decode_us > all.decode_us ? one.decode_us : all.decode_us;

@@ -9,13 +9,13 @@
 #include "ids.h"
 #include "infer_call.h"
 #include "infer_prompt.h"
-#include "infer_reader.h"
+#include "model_reader.h"
 #include "infer_server_internal.h"
-#include "infer_vocab.h"
+#include "model_vocab.h"
 
 enum { INFER_GENERATE_CHOICES_MAX = 64, INFER_GENERATE_CALLS_MAX = 128 };
 
-struct infer_answer;
+struct model_answer;
 struct infer_generate;
 
 /* A token whose text was not given out yet, and what the form tells of it. */
@@ -34,9 +34,9 @@ struct infer_generate_call {
 
 /* One answer. Those of one prompt stand side by side: choice i is of prompt i / n. */
 struct infer_choice {
-    struct infer_request *request; /* NULL: nothing is to be computed */
-    struct infer_answer *answer;
-    struct infer_reader *reader;       /* NULL: all of it is content */
+    struct engine_request *request; /* NULL: nothing is to be computed */
+    struct model_answer *answer;
+    struct model_reader *reader;       /* NULL: all of it is content */
     struct text_buf text, reasoning;   /* all of it, when not streaming */
     struct infer_generate_call *calls; /* in the request's arena; NULL until there is one */
     uint32_t calls_count;
@@ -61,9 +61,9 @@ struct infer_form {
     void (*add_text)(struct infer_generate *g, size_t index, struct text text);
     void (*add_finish)(struct infer_generate *g, size_t index, bool last);
     /* Thoughts and calls, where the form's answers have them; else NULL. */
-    void (*add_part)(struct infer_generate *g, size_t index, const struct infer_part *part);
+    void (*add_part)(struct infer_generate *g, size_t index, const struct model_part *part);
     /* What is told of a token, when the call asks for logprobs; NULL: never asked. */
-    void (*add_token)(struct infer_generate *g, const struct infer_event *event,
+    void (*add_token)(struct infer_generate *g, const struct engine_event *event,
                       struct text_buf *buf);
     /* Once all have finished, of an answer that is no stream: which to show, in which order among
      * those of a prompt; NULL: all of them. */
@@ -78,12 +78,12 @@ struct infer_generate {
     struct http_reply *reply;
     const struct infer_form *form;
     struct infer_call call;
-    struct infer_job job; /* who asks; submit makes the rest of it */
-    struct infer_tokens *prompts;
+    struct engine_job job; /* who asks; submit makes the rest of it */
+    struct engine_tokens *prompts;
     size_t prompts_count;
-    void *own;                     /* the form's, in the request's arena */
-    struct infer_prompt shape;     /* what answers must be like; zero: like anything */
-    struct infer_grammar *grammar; /* of it, compiled; may be NULL */
+    void *own;                 /* the form's, in the request's arena */
+    struct infer_prompt shape; /* what answers must be like; zero: like anything */
+    struct grammar *grammar;   /* of it, compiled; may be NULL */
     struct infer_choice *choices;
     size_t choices_count;
     struct id id;

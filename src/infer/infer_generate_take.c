@@ -1,7 +1,7 @@
 /* From the tokens of the answers to what they say. */
 #include "infer_generate.h"
-#include "infer_answer.h"
-#include "infer_llama.h"
+#include "model_answer.h"
+#include "model_llama.h"
 
 struct taking {
     struct infer_generate *g;
@@ -10,14 +10,14 @@ struct taking {
 
 static bool take(struct infer_generate *g, size_t index, struct status *st);
 static void take_text(struct infer_generate *g, size_t index, struct text text, bool last);
-static void take_part(void *arg, const struct infer_part *part);
-static void stream_part(struct infer_generate *g, size_t index, const struct infer_part *part);
+static void take_part(void *arg, const struct model_part *part);
+static void stream_part(struct infer_generate *g, size_t index, const struct model_part *part);
 static void begin_call(struct infer_generate *g, struct infer_choice *choice,
-                       const struct infer_part *part);
+                       const struct model_part *part);
 static void keep_token(struct infer_generate *g, struct infer_choice *choice,
-                       const struct infer_event *event);
+                       const struct engine_event *event);
 static void give_tokens(struct infer_choice *choice);
-static bool ended(struct infer_choice *choice, enum infer_ending ending, struct status *st);
+static bool ended(struct infer_choice *choice, enum engine_ending ending, struct status *st);
 
 bool infer_generate_take(struct infer_generate *g, struct status *st)
 {
@@ -30,15 +30,15 @@ bool infer_generate_take(struct infer_generate *g, struct status *st)
 static bool take(struct infer_generate *g, size_t index, struct status *st)
 {
     struct infer_choice *choice = &g->choices[index];
-    const struct infer_vocab *vocab = infer_llama_vocab(g->server->options.backend);
-    struct infer_event event = {.ending = INFER_ENDING_NONE, .token = -1};
-    char piece[INFER_PIECE_BYTES_MAX];
-    while (infer_request_poll(choice->request, &event)) {
-        if (event.ending != INFER_ENDING_NONE)
+    const struct model_vocab *vocab = model_llama_vocab(g->server->options.backend);
+    struct engine_event event = {.ending = ENGINE_ENDING_NONE, .token = -1};
+    char piece[MODEL_PIECE_BYTES_MAX];
+    while (engine_request_poll(choice->request, &event)) {
+        if (event.ending != ENGINE_ENDING_NONE)
             break;
         struct text text;
-        size_t len = infer_vocab_piece(vocab, event.token, piece);
-        bool stopped = infer_answer_add(choice->answer, (struct text){piece, len}, &text);
+        size_t len = model_vocab_piece(vocab, event.token, piece);
+        bool stopped = model_answer_add(choice->answer, (struct text){piece, len}, &text);
         choice->tokens++;
         choice->bytes += len;
         if (g->call.logprobs && g->form->add_token != NULL) {
@@ -49,15 +49,15 @@ static bool take(struct infer_generate *g, size_t index, struct status *st)
         if (!stopped)
             continue;
         choice->finish = choice->calls_count > 0 ? "tool_calls" : "stop";
-        infer_request_finish(choice->request);
+        engine_request_finish(choice->request);
         return true;
     }
-    if (event.ending == INFER_ENDING_NONE)
+    if (event.ending == ENGINE_ENDING_NONE)
         return true;
-    struct text rest = infer_answer_rest(choice->answer);
+    struct text rest = model_answer_rest(choice->answer);
     give_tokens(choice);
     take_text(g, index, rest, true);
-    choice->tokens = infer_request_outputs(choice->request);
+    choice->tokens = engine_request_outputs(choice->request);
     return ended(choice, event.ending, st);
 }
 
@@ -65,54 +65,54 @@ static void take_text(struct infer_generate *g, size_t index, struct text text, 
 {
     struct infer_choice *choice = &g->choices[index];
     struct taking taking = {g, index};
-    struct infer_part part = {INFER_PART_CONTENT, 0, text};
+    struct model_part part = {MODEL_PART_CONTENT, 0, text};
     if (choice->reader != NULL)
-        infer_reader_add(choice->reader, text, last, take_part, &taking);
+        model_reader_add(choice->reader, text, last, take_part, &taking);
     else if (text.len > 0)
         take_part(&taking, &part);
 }
 
-static void take_part(void *arg, const struct infer_part *part)
+static void take_part(void *arg, const struct model_part *part)
 {
     const struct taking *taking = arg;
     struct infer_generate *g = taking->g;
     struct infer_choice *choice = &g->choices[taking->index];
-    bool is_call = part->kind == INFER_PART_CALL || part->kind == INFER_PART_ARGUMENTS;
-    bool begun = part->kind == INFER_PART_CALL || part->call < choice->calls_count;
+    bool is_call = part->kind == MODEL_PART_CALL || part->kind == MODEL_PART_ARGUMENTS;
+    bool begun = part->kind == MODEL_PART_CALL || part->call < choice->calls_count;
     if (is_call && (part->call >= INFER_GENERATE_CALLS_MAX || !begun))
         return;
-    if (part->kind == INFER_PART_CALL)
+    if (part->kind == MODEL_PART_CALL)
         begin_call(g, choice, part);
     if (g->call.stream) {
         stream_part(g, taking->index, part);
         return;
     }
     switch (part->kind) {
-    case INFER_PART_CONTENT:
+    case MODEL_PART_CONTENT:
         text_buf_add(&choice->text, part->text);
         break;
-    case INFER_PART_REASONING:
+    case MODEL_PART_REASONING:
         text_buf_add(&choice->reasoning, part->text);
         break;
-    case INFER_PART_ARGUMENTS:
+    case MODEL_PART_ARGUMENTS:
         text_buf_add(&choice->calls[part->call].arguments, part->text);
         break;
-    case INFER_PART_CALL:
-    case INFER_PART_KIND_COUNT:
+    case MODEL_PART_CALL:
+    case MODEL_PART_KIND_COUNT:
         break;
     }
 }
 
-static void stream_part(struct infer_generate *g, size_t index, const struct infer_part *part)
+static void stream_part(struct infer_generate *g, size_t index, const struct model_part *part)
 {
-    if (part->kind == INFER_PART_CONTENT)
+    if (part->kind == MODEL_PART_CONTENT)
         g->form->add_text(g, index, part->text);
     else if (g->form->add_part != NULL)
         g->form->add_part(g, index, part);
 }
 
 static void begin_call(struct infer_generate *g, struct infer_choice *choice,
-                       const struct infer_part *part)
+                       const struct model_part *part)
 {
     struct arena *arena = g->req->arena;
     if (choice->calls == NULL)
@@ -126,7 +126,7 @@ static void begin_call(struct infer_generate *g, struct infer_choice *choice,
 }
 
 static void keep_token(struct infer_generate *g, struct infer_choice *choice,
-                       const struct infer_event *event)
+                       const struct engine_event *event)
 {
     struct arena *arena = g->req->arena;
     struct infer_generate_token *token = ARENA_NEW(arena, struct infer_generate_token);
@@ -143,7 +143,7 @@ static void keep_token(struct infer_generate *g, struct infer_choice *choice,
 /* Those whose text has been given out, or is being. */
 static void give_tokens(struct infer_choice *choice)
 {
-    uint64_t given = choice->bytes - infer_answer_held(choice->answer);
+    uint64_t given = choice->bytes - model_answer_held(choice->answer);
     while (choice->first_token != NULL && choice->first_token->end <= given) {
         struct infer_generate_token *token = choice->first_token;
         if (choice->logs.len > 0)
@@ -155,25 +155,25 @@ static void give_tokens(struct infer_choice *choice)
     }
 }
 
-static bool ended(struct infer_choice *choice, enum infer_ending ending, struct status *st)
+static bool ended(struct infer_choice *choice, enum engine_ending ending, struct status *st)
 {
     switch (ending) {
-    case INFER_ENDING_STOP:
+    case ENGINE_ENDING_STOP:
         choice->finish = choice->calls_count > 0 ? "tool_calls" : "stop";
         return true;
-    case INFER_ENDING_LENGTH:
+    case ENGINE_ENDING_LENGTH:
         choice->finish = "length";
         return true;
-    case INFER_ENDING_STALLED:
+    case ENGINE_ENDING_STALLED:
         return status_fail(st, STATUS_TIMEOUT, "the answer was dropped: nobody read it");
-    case INFER_ENDING_STUCK:
+    case ENGINE_ENDING_STUCK:
         return status_fail(st, STATUS_INVALID,
                            "the model has no token by which the answer could go on as its grammar "
                            "demands");
-    case INFER_ENDING_NONE:
-    case INFER_ENDING_CANCELLED:
-    case INFER_ENDING_FAILED:
-    case INFER_ENDING_COUNT:
+    case ENGINE_ENDING_NONE:
+    case ENGINE_ENDING_CANCELLED:
+    case ENGINE_ENDING_FAILED:
+    case ENGINE_ENDING_COUNT:
         break;
     }
     return status_fail(st, STATUS_INTERNAL, "the model failed while it was answering");

@@ -1,18 +1,18 @@
 /* The real backend with the default model: what the engine relies on. WEIR_TEST_MODEL comes from
  * the build. One thread: the library is not instrumented, and its threads meet by means that a
  * thread sanitizer cannot see. */
-#include "infer_llama.h"
+#include "model_llama.h"
 #include "check.h"
 #include "infer_call.h"
-#include "infer_chat.h"
+#include "model_chat.h"
 #include "infer_prompt.h"
-#include "infer_sampler.h"
+#include "engine_sampler.h"
 #include <stdlib.h>
 
 enum { SEQUENCES = 3, CONTEXT = 256, STEPS = 12 };
 
-static struct infer_backend *backend;
-static struct infer_model_facts facts;
+static struct engine_backend *backend;
+static struct engine_facts facts;
 static int last_percent;
 
 static void on_percent(void *arg, int percent)
@@ -26,7 +26,7 @@ static int open_model(void **state)
 {
     (void)state;
     struct status st = {0};
-    backend = infer_llama_new(&(struct infer_llama_options){
+    backend = model_llama_new(&(struct model_llama_options){
         .path = WEIR_TEST_MODEL, .context = CONTEXT, .parallel = SEQUENCES, .threads = 1});
     if (!backend->ops->load(backend, on_percent, NULL, &facts, &st))
         print_error("%s\n", st.text);
@@ -44,7 +44,7 @@ static int close_model(void **state)
 static int32_t token[CONTEXT * SEQUENCES], position[CONTEXT * SEQUENCES],
     sequence[CONTEXT * SEQUENCES];
 static bool wants[CONTEXT * SEQUENCES];
-static struct infer_batch batch = {0, token, position, sequence, wants};
+static struct engine_batch batch = {0, token, position, sequence, wants};
 
 static void add_row(int32_t one, int32_t at, int32_t in, bool want)
 {
@@ -57,17 +57,17 @@ static void add_row(int32_t one, int32_t at, int32_t in, bool want)
 
 static int32_t best(uint32_t row)
 {
-    struct infer_sampling greedy = infer_sampling_default();
+    struct engine_sampling greedy = engine_sampling_default();
     greedy.temperature = 0;
-    AUTO(infer_sampler) struct infer_sampler *sampler = infer_sampler_new(&greedy, facts.vocab);
-    return infer_sampler_pick(sampler, backend->ops->logits(backend, row));
+    AUTO(engine_sampler) struct engine_sampler *sampler = engine_sampler_new(&greedy, facts.vocab);
+    return engine_sampler_pick(sampler, backend->ops->logits(backend, row));
 }
 
-static struct infer_tokens tokens_of(const char *text)
+static struct engine_tokens tokens_of(const char *text)
 {
-    struct infer_tokens out = {0};
+    struct engine_tokens out = {0};
     struct status st = {0};
-    assert_true(infer_vocab_tokenize(infer_llama_vocab(backend), text_of(text), true, false, 1000,
+    assert_true(model_vocab_tokenize(model_llama_vocab(backend), text_of(text), true, false, 1000,
                                      &out, &st));
     return out;
 }
@@ -76,12 +76,12 @@ static struct infer_tokens tokens_of(const char *text)
  * `move_to` (move_at < 0: it stays). */
 static void write_on(const char *text, int32_t in, int move_at, int32_t move_to, int32_t *out)
 {
-    struct infer_tokens prompt = tokens_of(text);
+    struct engine_tokens prompt = tokens_of(text);
     batch.rows = 0;
     for (uint32_t i = 0; i < prompt.count; i++)
         add_row(prompt.at[i], (int32_t)i, in, i + 1 == prompt.count);
     for (int step = 0; step < STEPS; step++) {
-        assert_int_equal(backend->ops->decode(backend, &batch), INFER_DECODE_OK);
+        assert_int_equal(backend->ops->decode(backend, &batch), ENGINE_DECODE_OK);
         out[step] = best(batch.rows - 1);
         if (step == move_at) {
             assert_true(backend->ops->move(backend, in, move_to));
@@ -91,7 +91,7 @@ static void write_on(const char *text, int32_t in, int move_at, int32_t move_to,
         add_row(out[step], (int32_t)prompt.count + step, in, true);
     }
     backend->ops->clear(backend, in);
-    infer_tokens_free(&prompt);
+    engine_tokens_free(&prompt);
 }
 
 static void facts_are_right(void **state)
@@ -121,29 +121,29 @@ static void chunks_and_neighbours_change_nothing(void **state)
     (void)state;
     int32_t alone[STEPS];
     write_on("Once upon a time there was a", 0, -1, 0, alone);
-    struct infer_tokens a = tokens_of("Once upon a time there was a"), b = tokens_of("1 2 3 4");
+    struct engine_tokens a = tokens_of("Once upon a time there was a"), b = tokens_of("1 2 3 4");
     batch.rows = 0;
     for (uint32_t i = 0; i < b.count; i++)
         add_row(b.at[i], (int32_t)i, 0, i + 1 == b.count);
     for (uint32_t i = 0; i < 3; i++)
         add_row(a.at[i], (int32_t)i, 1, false);
-    assert_int_equal(backend->ops->decode(backend, &batch), INFER_DECODE_OK);
+    assert_int_equal(backend->ops->decode(backend, &batch), ENGINE_DECODE_OK);
     int32_t next_b = best(b.count - 1);
     batch.rows = 0;
     add_row(next_b, (int32_t)b.count, 0, true);
     for (uint32_t i = 3; i < a.count; i++)
         add_row(a.at[i], (int32_t)i, 1, i + 1 == a.count);
-    assert_int_equal(backend->ops->decode(backend, &batch), INFER_DECODE_OK);
+    assert_int_equal(backend->ops->decode(backend, &batch), ENGINE_DECODE_OK);
     for (int step = 0; step < STEPS; step++) {
         assert_int_equal(best(batch.rows - 1), alone[step]);
         batch.rows = 0;
         add_row(alone[step], (int32_t)a.count + step, 1, true);
-        assert_int_equal(backend->ops->decode(backend, &batch), INFER_DECODE_OK);
+        assert_int_equal(backend->ops->decode(backend, &batch), ENGINE_DECODE_OK);
     }
     backend->ops->clear(backend, 0);
     backend->ops->clear(backend, 1);
-    infer_tokens_free(&a);
-    infer_tokens_free(&b);
+    engine_tokens_free(&a);
+    engine_tokens_free(&b);
 }
 
 static void full_and_aborted(void **state)
@@ -152,16 +152,16 @@ static void full_and_aborted(void **state)
     batch.rows = 0;
     for (int i = 0; i < CONTEXT; i++)
         add_row(100, i, 0, false);
-    assert_int_equal(backend->ops->decode(backend, &batch), INFER_DECODE_OK);
+    assert_int_equal(backend->ops->decode(backend, &batch), ENGINE_DECODE_OK);
     batch.rows = 0;
     add_row(100, CONTEXT, 0, true); /* one more than there is room for */
-    assert_int_equal(backend->ops->decode(backend, &batch), INFER_DECODE_FULL);
+    assert_int_equal(backend->ops->decode(backend, &batch), ENGINE_DECODE_FULL);
     backend->ops->clear(backend, 0);
     atomic_store(&backend->abort, true);
     batch.rows = 0;
     for (int i = 0; i < 64; i++)
         add_row(100, i, 0, i == 63);
-    assert_int_equal(backend->ops->decode(backend, &batch), INFER_DECODE_ABORTED);
+    assert_int_equal(backend->ops->decode(backend, &batch), ENGINE_DECODE_ABORTED);
     atomic_store(&backend->abort, false);
     backend->ops->clear(backend, 0);
     int32_t out[STEPS];
@@ -179,15 +179,15 @@ static void text_to_tokens_and_back(void **state)
                                         "<|im_end|>",
                                         "12345 + 67890",
                                         "\xcc\x81.e"};
-    const struct infer_vocab *vocab = infer_llama_vocab(backend);
+    const struct model_vocab *vocab = model_llama_vocab(backend);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        struct infer_tokens tokens = tokens_of(texts[i]);
+        struct engine_tokens tokens = tokens_of(texts[i]);
         char back[256];
         size_t len = 0;
         check_case(texts[i]);
         for (uint32_t k = 0; k < tokens.count; k++) {
-            char piece[INFER_PIECE_BYTES_MAX];
-            size_t got = infer_vocab_piece(vocab, tokens.at[k], piece);
+            char piece[MODEL_PIECE_BYTES_MAX];
+            size_t got = model_vocab_piece(vocab, tokens.at[k], piece);
             assert_true(len + got < sizeof back);
             memcpy(back + len, piece, got);
             len += got;
@@ -196,43 +196,43 @@ static void text_to_tokens_and_back(void **state)
         check_text(whole, texts[i]);
         AUTO(arena) struct arena *arena = arena_open(MIB);
         struct text_buf buf = text_buf_in(arena, 256), small = text_buf_in(arena, 3);
-        assert_true(infer_vocab_text(vocab, tokens.at, tokens.count, true, &buf));
+        assert_true(model_vocab_text(vocab, tokens.at, tokens.count, true, &buf));
         check_text(text_buf_text(&buf), texts[i]);
-        assert_true(infer_vocab_text(vocab, tokens.at, tokens.count, true, &small) ==
+        assert_true(model_vocab_text(vocab, tokens.at, tokens.count, true, &small) ==
                     (strlen(texts[i]) <= 3));
-        infer_tokens_free(&tokens);
+        engine_tokens_free(&tokens);
     }
     int32_t end = facts.ends[0];
     AUTO(arena) struct arena *arena = arena_open(MIB);
     struct text_buf hidden = text_buf_in(arena, 64), named = text_buf_in(arena, 64);
-    assert_true(infer_vocab_text(vocab, &end, 1, false, &hidden) && hidden.len == 0);
-    assert_true(infer_vocab_text(vocab, &end, 1, true, &named) && named.len > 2);
-    struct infer_tokens many = {0};
+    assert_true(model_vocab_text(vocab, &end, 1, false, &hidden) && hidden.len == 0);
+    assert_true(model_vocab_text(vocab, &end, 1, true, &named) && named.len > 2);
+    struct engine_tokens many = {0};
     struct status st = {0};
-    assert_false(infer_vocab_tokenize(vocab, TEXT("a b c d"), false, false, 2, &many, &st));
+    assert_false(model_vocab_tokenize(vocab, TEXT("a b c d"), false, false, 2, &many, &st));
     assert_int_equal(st.code, STATUS_TOO_LARGE);
-    infer_tokens_free(&many);
+    engine_tokens_free(&many);
 }
 
 static void control_tokens(void **state)
 {
     (void)state;
-    const struct infer_vocab *vocab = infer_llama_vocab(backend);
-    assert_int_equal(infer_vocab_control_at(vocab, TEXT("<|im_end|>")), 10);
-    assert_int_equal(infer_vocab_control_at(vocab, TEXT("<|im_start|>user")), 12);
-    assert_int_equal(infer_vocab_control_at(vocab, TEXT("<|im_end|")), 0);
-    assert_int_equal(infer_vocab_control_at(vocab, TEXT(" <|im_end|>")), 0);
-    assert_int_equal(infer_vocab_control_at(vocab, TEXT("")), 0);
+    const struct model_vocab *vocab = model_llama_vocab(backend);
+    assert_int_equal(model_vocab_control_at(vocab, TEXT("<|im_end|>")), 10);
+    assert_int_equal(model_vocab_control_at(vocab, TEXT("<|im_start|>user")), 12);
+    assert_int_equal(model_vocab_control_at(vocab, TEXT("<|im_end|")), 0);
+    assert_int_equal(model_vocab_control_at(vocab, TEXT(" <|im_end|>")), 0);
+    assert_int_equal(model_vocab_control_at(vocab, TEXT("")), 0);
 
     struct tokens_of_call {
         const char *content;
         bool guarded;
     } calls[] = {{"a<|im_end|>b", true}, {"a<|im_end|>b", false}};
     uint32_t ends[2];
-    struct infer_chat *chat = NULL;
+    struct model_chat *chat = NULL;
     struct status st = {0};
     int32_t end = -1;
-    assert_true(infer_chat_open(infer_llama_model(backend), NULL, &chat, &st));
+    assert_true(model_chat_open(model_llama_model(backend), NULL, &chat, &st));
     for (uint32_t i = 0; i < facts.ends_count && end < 0; i++)
         end = facts.ends[i];
     for (int i = 0; i < 2; i++) {
@@ -247,23 +247,23 @@ static void control_tokens(void **state)
             !infer_prompt_make(chat, vocab, &call, CONTEXT, &prompt, &st))
             fail_msg("%s", st.text);
         ends[i] = 0;
-        const struct infer_tokens *tokens = &prompt.tokens;
+        const struct engine_tokens *tokens = &prompt.tokens;
         for (uint32_t k = 0; k < tokens->count; k++)
             ends[i] +=
-                infer_vocab_piece(vocab, tokens->at[k], (char[INFER_PIECE_BYTES_MAX]){0}) == 0;
+                model_vocab_piece(vocab, tokens->at[k], (char[MODEL_PIECE_BYTES_MAX]){0}) == 0;
         infer_prompt_free(&prompt);
     }
     assert_int_equal(ends[0] + 1, ends[1]); /* one control token fewer: the user's */
-    infer_chat_close(chat);
+    model_chat_close(chat);
 }
 
 static void bad_files(void **state)
 {
     (void)state;
     struct status st = {0};
-    struct infer_model_facts none;
-    struct infer_backend *bad =
-        infer_llama_new(&(struct infer_llama_options){.path = "/nowhere/at/all.gguf"});
+    struct engine_facts none;
+    struct engine_backend *bad =
+        model_llama_new(&(struct model_llama_options){.path = "/nowhere/at/all.gguf"});
     assert_false(bad->ops->load(bad, on_percent, NULL, &none, &st));
     assert_int_equal(st.code, STATUS_NOT_FOUND);
     bad->ops->free(bad);

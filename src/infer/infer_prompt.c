@@ -2,16 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool tokenize(const struct infer_vocab *vocab, struct text prompt, struct infer_tokens *out,
+static bool tokenize(const struct model_vocab *vocab, struct text prompt, struct engine_tokens *out,
                      struct status *st);
 static bool take_form(const struct infer_call *call, struct infer_prompt *out, struct status *st);
 static struct text without_guards(char *text);
 
-bool infer_prompt_make(const struct infer_chat *chat, const struct infer_vocab *vocab,
+bool infer_prompt_make(const struct model_chat *chat, const struct model_vocab *vocab,
                        const struct infer_call *call, uint32_t context, struct infer_prompt *out,
                        struct status *st)
 {
-    struct infer_chat_input input = {
+    struct model_chat_input input = {
         .messages = call->messages,
         .tools = call->tools_json,
         .must_call = call->tools.choice == INFER_TOOLS_REQUIRED,
@@ -19,9 +19,9 @@ bool infer_prompt_make(const struct infer_chat *chat, const struct infer_vocab *
         .no_thoughts = call->grammar.len > 0,
     };
     *out = (struct infer_prompt){.grammar = TEXT_NONE};
-    if (!infer_chat_apply(chat, &input, &out->chat, st))
+    if (!model_chat_apply(chat, &input, &out->chat, st))
         return false;
-    struct infer_tokens *tokens = &out->tokens;
+    struct engine_tokens *tokens = &out->tokens;
     bool ok = tokenize(vocab, (struct text){out->chat.prompt, out->chat.prompt_len}, tokens, st);
     free(TAKE(out->chat.prompt));
     return ok && infer_prompt_fits(tokens, context, "messages", st) && take_form(call, out, st);
@@ -29,12 +29,12 @@ bool infer_prompt_make(const struct infer_chat *chat, const struct infer_vocab *
 
 void infer_prompt_free(struct infer_prompt *prompt)
 {
-    infer_tokens_free(&prompt->tokens);
-    infer_chat_output_free(&prompt->chat);
+    engine_tokens_free(&prompt->tokens);
+    model_chat_output_free(&prompt->chat);
     prompt->grammar = TEXT_NONE;
 }
 
-bool infer_prompt_fits(const struct infer_tokens *prompt, uint32_t context, const char *field,
+bool infer_prompt_fits(const struct engine_tokens *prompt, uint32_t context, const char *field,
                        struct status *st)
 {
     if (prompt->count == 0)
@@ -47,13 +47,13 @@ bool infer_prompt_fits(const struct infer_tokens *prompt, uint32_t context, cons
 }
 
 /* Between guards the template's control tokens count; across one nothing can become one. */
-static bool tokenize(const struct infer_vocab *vocab, struct text prompt, struct infer_tokens *out,
+static bool tokenize(const struct model_vocab *vocab, struct text prompt, struct engine_tokens *out,
                      struct status *st)
 {
     struct text guard = infer_call_guard();
     for (bool starts = true;; starts = false) {
         size_t end = text_find(prompt, guard);
-        if (!infer_vocab_tokenize(vocab, text_take(prompt, end), starts, true, UINT32_MAX, out, st))
+        if (!model_vocab_tokenize(vocab, text_take(prompt, end), starts, true, UINT32_MAX, out, st))
             return false;
         if (end >= prompt.len)
             return true;

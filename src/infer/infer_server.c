@@ -6,7 +6,7 @@
 #include "http_router.h"
 #include "infer_api_embed_internal.h"
 #include "infer_call.h"
-#include "infer_vtc.h"
+#include "engine_vtc.h"
 #include "log.h"
 #include <stdlib.h>
 
@@ -46,7 +46,7 @@ bool infer_server_open(struct loop *loop, const struct infer_server_options *opt
     WEIR_ASSERT(server != NULL);
     server->options = *options;
     server->created_s = clock_wall_us() / 1000000;
-    server->grammars = infer_grammars_new();
+    server->grammars = grammar_cache_new();
     server->router = http_router_new(routes, ARRAY_LEN(routes));
     struct http_server_options http = {
         .address = options->listen,
@@ -69,7 +69,7 @@ bool infer_server_model_ready(struct infer_server *server, struct status *st)
     WEIR_ASSERT(server->chat == NULL);
     if (server->options.embed != NULL)
         return true;
-    return infer_chat_open(infer_llama_model(server->options.backend), NULL, &server->chat, st);
+    return model_chat_open(model_llama_model(server->options.backend), NULL, &server->chat, st);
 }
 
 uint16_t infer_server_port(const struct infer_server *server)
@@ -89,8 +89,8 @@ void infer_server_close(struct infer_server *server)
         return;
     http_server_close(server->http);
     http_router_free(server->router);
-    infer_chat_close(server->chat);
-    infer_grammars_free(server->grammars);
+    model_chat_close(server->chat);
+    grammar_cache_free(server->grammars);
     free(server);
 }
 
@@ -156,7 +156,7 @@ static bool is_front(const struct infer_server *server, const struct http_reques
            text_equal_secret(text_skip(given, bearer.len), server->options.token);
 }
 
-bool infer_server_tenant(const struct http_request *req, struct infer_job *job, struct status *st)
+bool infer_server_tenant(const struct http_request *req, struct engine_job *job, struct status *st)
 {
     const struct infer_server *server = infer_server_of(req);
     job->tenant = TEXT("");
@@ -168,10 +168,10 @@ bool infer_server_tenant(const struct http_request *req, struct infer_job *job, 
     job->tenant = http_request_header(req, TEXT("x-weir-tenant"));
     if (given.len == 0)
         return true;
-    if (!text_to_i64(given, &weight) || weight < 1 || weight > INFER_VTC_WEIGHT_MAX)
+    if (!text_to_i64(given, &weight) || weight < 1 || weight > ENGINE_VTC_WEIGHT_MAX)
         return status_fail_field(st, STATUS_INVALID, "x-weir-weight",
                                  "x-weir-weight must be a number from 1 to %d",
-                                 INFER_VTC_WEIGHT_MAX);
+                                 ENGINE_VTC_WEIGHT_MAX);
     job->weight = (uint32_t)weight;
     return true;
 }

@@ -5,14 +5,14 @@
  * progress can be seen. */
 #pragma once
 #include "base.h"
-#include "infer_llama.h"
+#include "model_llama.h"
 #include "net.h"
 #include "status.h"
 #include "text.h"
 
 struct http_tls;
-struct infer_embed;
-struct infer_engine;
+struct engine_embed;
+struct engine;
 struct infer_server;
 struct loop;
 
@@ -21,9 +21,9 @@ struct infer_server_options {
     struct text name;     /* of the model, for clients */
     struct text token;    /* what the front must send as bearer; "" lets everybody in */
     struct http_tls *tls; /* NULL: plain. Not owned; outlives the server */
-    const struct infer_backend *backend; /* of the engine */
-    struct infer_engine *engine;
-    struct infer_embed *embed; /* instead of backend and engine: the model makes vectors */
+    const struct engine_backend *backend; /* of the engine */
+    struct engine *engine;
+    struct engine_embed *embed; /* instead of backend and engine: the model makes vectors */
 };
 
 /* The texts of `options` outlive the server, as the engine does.

@@ -3,9 +3,9 @@
 #pragma once
 #include "base.h"
 #include "http_server.h"
-#include "infer_chat.h"
-#include "infer_engine.h"
-#include "infer_grammars.h"
+#include "model_chat.h"
+#include "engine.h"
+#include "grammar_cache.h"
 #include "infer_server.h"
 
 struct http_router;
@@ -14,8 +14,8 @@ struct infer_server {
     struct infer_server_options options;
     struct http_server *http;
     struct http_router *router;
-    struct infer_chat *chat; /* NULL until the model is there */
-    struct infer_grammars *grammars;
+    struct model_chat *chat; /* NULL until the model is there */
+    struct grammar_cache *grammars;
     int64_t created_s; /* Unix time, for the list of models */
     bool draining;
 };
@@ -39,7 +39,7 @@ MUST_CHECK bool infer_server_is_model(const struct infer_server *server, struct 
 /* Who asks, into `job`: by the headers x-weir-tenant and x-weir-weight, in which only those are
  * believed who know the token or may open our socket.
  * Fails: STATUS_INVALID for a weight that is none. */
-MUST_CHECK bool infer_server_tenant(const struct http_request *req, struct infer_job *job,
+MUST_CHECK bool infer_server_tenant(const struct http_request *req, struct engine_job *job,
                                     struct status *st);
 /* {"error":{…}}, into `buf`. */
 struct text_buf;

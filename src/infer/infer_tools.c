@@ -1,5 +1,5 @@
 #include "infer_tools.h"
-#include "infer_schema.h"
+#include "grammar_schema.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,7 +159,7 @@ bool infer_tools_add_grammar(const struct infer_tools *tools, struct text_buf *o
         }
         (void)snprintf(name, sizeof name, "arguments-%zu", i);
         text_buf_addf(out, "%s\n", name);
-        if (!infer_schema_add(&tool->parameters, tool->strict, name, out, st))
+        if (!grammar_schema_add(&tool->parameters, tool->strict, name, out, st))
             return false;
     }
     return true;
@@ -184,7 +184,7 @@ void infer_tools_add_call(struct text name, struct text arguments, struct text_b
 enum reading { IN_TEXT, IN_HEAD, IN_NAME, IN_MIDDLE, IN_ARGUMENTS, IN_TAIL, READING_COUNT };
 
 struct reader {
-    struct infer_reader base;
+    struct model_reader base;
     enum reading where;
     char *held; /* not told yet */
     size_t len, size;
@@ -197,25 +197,25 @@ struct reader {
 static const char *const fixed[READING_COUNT] = {
     NULL, "<tool_call>{\"name\": \"", NULL, "\", \"arguments\": ", NULL, "}</tool_call>"};
 
-static void add(struct infer_reader *reader, struct text text, bool last, infer_part_fn *part,
+static void add(struct model_reader *reader, struct text text, bool last, model_part_fn *part,
                 void *arg);
-static bool go_on(struct reader *r, bool last, infer_part_fn *part, void *arg);
-static bool text_goes_on(struct reader *r, bool last, infer_part_fn *part, void *arg);
+static bool go_on(struct reader *r, bool last, model_part_fn *part, void *arg);
+static bool text_goes_on(struct reader *r, bool last, model_part_fn *part, void *arg);
 static size_t arguments_len(struct reader *r);
-static void tell(struct reader *r, enum infer_part_kind kind, size_t len, infer_part_fn *part,
+static void tell(struct reader *r, enum model_part_kind kind, size_t len, model_part_fn *part,
                  void *arg);
 static void drop(struct reader *r, size_t len);
-static void reader_free(struct infer_reader *reader);
+static void reader_free(struct model_reader *reader);
 
-struct infer_reader *infer_tools_reader_new(void)
+struct model_reader *infer_tools_reader_new(void)
 {
-    static const struct infer_reader_ops ops = {add, reader_free};
+    static const struct model_reader_ops ops = {add, reader_free};
     struct reader *r = base_alloc(sizeof *r);
     r->base.ops = &ops;
     return &r->base;
 }
 
-static void add(struct infer_reader *reader, struct text text, bool last, infer_part_fn *part,
+static void add(struct model_reader *reader, struct text text, bool last, model_part_fn *part,
                 void *arg)
 {
     struct reader *r = (struct reader *)(void *)reader;
@@ -231,7 +231,7 @@ static void add(struct infer_reader *reader, struct text text, bool last, infer_
 }
 
 /* False when more text is needed. */
-static bool go_on(struct reader *r, bool last, infer_part_fn *part, void *arg)
+static bool go_on(struct reader *r, bool last, model_part_fn *part, void *arg)
 {
     size_t len;
     switch (r->where) {
@@ -241,12 +241,12 @@ static bool go_on(struct reader *r, bool last, infer_part_fn *part, void *arg)
         len = text_find_byte((struct text){r->held, r->len}, '"');
         if (len == r->len)
             return false;
-        tell(r, INFER_PART_CALL, len, part, arg);
+        tell(r, MODEL_PART_CALL, len, part, arg);
         r->where = IN_MIDDLE;
         return true;
     case IN_ARGUMENTS:
         len = arguments_len(r);
-        tell(r, INFER_PART_ARGUMENTS, len, part, arg);
+        tell(r, MODEL_PART_ARGUMENTS, len, part, arg);
         return r->where == IN_TAIL;
     case IN_HEAD:
     case IN_MIDDLE:
@@ -271,7 +271,7 @@ static bool go_on(struct reader *r, bool last, infer_part_fn *part, void *arg)
 }
 
 /* Up to the next call. Line breaks between calls are nothing that was said. */
-static bool text_goes_on(struct reader *r, bool last, infer_part_fn *part, void *arg)
+static bool text_goes_on(struct reader *r, bool last, model_part_fn *part, void *arg)
 {
     struct text have = {r->held, r->len}, tag = infer_tools_trigger();
     size_t found = r->raw ? r->len : text_find(have, tag), blank = 0;
@@ -280,14 +280,14 @@ static bool text_goes_on(struct reader *r, bool last, infer_part_fn *part, void 
     drop(r, blank);
     found -= blank;
     if (found < r->len) {
-        tell(r, INFER_PART_CONTENT, found, part, arg);
+        tell(r, MODEL_PART_CONTENT, found, part, arg);
         r->where = IN_HEAD;
         return true;
     }
     size_t keep = last || r->raw ? 0 : (r->len < tag.len - 1 ? r->len : tag.len - 1);
     while (keep > 0 && memcmp(r->held + r->len - keep, tag.at, keep) != 0)
         keep--;
-    tell(r, INFER_PART_CONTENT, r->len - keep, part, arg);
+    tell(r, MODEL_PART_CONTENT, r->len - keep, part, arg);
     return false;
 }
 
@@ -313,10 +313,10 @@ static size_t arguments_len(struct reader *r)
     return r->len;
 }
 
-static void tell(struct reader *r, enum infer_part_kind kind, size_t len, infer_part_fn *part,
+static void tell(struct reader *r, enum model_part_kind kind, size_t len, model_part_fn *part,
                  void *arg)
 {
-    struct infer_part told = {kind, r->calls, {r->held, len}};
+    struct model_part told = {kind, r->calls, {r->held, len}};
     if (len > 0)
         part(arg, &told);
     drop(r, len);
@@ -329,7 +329,7 @@ static void drop(struct reader *r, size_t len)
         memmove(r->held, r->held + len, r->len);
 }
 
-static void reader_free(struct infer_reader *reader)
+static void reader_free(struct model_reader *reader)
 {
     struct reader *r = (struct reader *)(void *)reader;
     free(r->held);

@@ -5,7 +5,7 @@
  * which a grammar sees to. Any thread; nothing here waits. */
 #pragma once
 #include "arena.h"
-#include "infer_reader.h"
+#include "model_reader.h"
 #include "json.h"
 #include "status.h"
 #include "text.h"
@@ -42,7 +42,7 @@ MUST_CHECK bool infer_tools_read(const struct json_at *in, struct arena *arena,
 
 /* Adds what the system message says of them; plain text, not guarded. */
 void infer_tools_describe(const struct infer_tools *tools, struct text_buf *out);
-/* Adds rules for calls, the first named `calls`. infer_schema_add_basics must be added too. */
+/* Adds rules for calls, the first named `calls`. grammar_schema_add_basics must be added too. */
 MUST_CHECK bool infer_tools_add_grammar(const struct infer_tools *tools, struct text_buf *out,
                                         struct status *st);
 /* What a call begins with: the text from which on the grammar counts when the model decides. */
@@ -50,4 +50,4 @@ struct text infer_tools_trigger(void);
 /* A call of the past, as the model would have written it. `arguments` is JSON. */
 void infer_tools_add_call(struct text name, struct text arguments, struct text_buf *out);
 /* Reads answers in this form. */
-struct infer_reader *infer_tools_reader_new(void);
+struct model_reader *infer_tools_reader_new(void);

@@ -1,7 +1,7 @@
 #include "infer_tools.h"
 #include "check.h"
-#include "infer_grammar.h"
-#include "infer_schema.h"
+#include "grammar.h"
+#include "grammar_schema.h"
 #include <stdio.h>
 
 /* What a reader made: [c] content, [f0] a call's name, [a0] its arguments. */
@@ -12,7 +12,7 @@ struct told {
     uint32_t call;
 };
 
-static void tell(void *arg, const struct infer_part *part)
+static void tell(void *arg, const struct model_part *part)
 {
     struct told *told = arg;
     assert_true(part->text.len > 0 && text_utf8_valid(part->text));
@@ -51,12 +51,12 @@ static void answers(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         for (size_t step = 1; step <= 64; step *= 2) {
             struct told told = {.len = 0};
-            AUTO(infer_reader) struct infer_reader *reader = infer_tools_reader_new();
+            AUTO(model_reader) struct model_reader *reader = infer_tools_reader_new();
             struct text rest = text_of(cases[i].answer);
             check_case(cases[i].answer);
             for (; rest.len > step; rest = text_skip(rest, step))
-                infer_reader_add(reader, text_take(rest, step), false, tell, &told);
-            infer_reader_add(reader, rest, true, tell, &told);
+                model_reader_add(reader, text_take(rest, step), false, tell, &told);
+            model_reader_add(reader, rest, true, tell, &told);
             assert_string_equal(told.text, cases[i].want);
         }
 }
@@ -111,7 +111,7 @@ static void told_and_constrained(void **state)
 {
     (void)state;
     AUTO(arena) struct arena *arena = arena_open(16 * MIB);
-    AUTO(infer_grammar) struct infer_grammar *grammar = NULL;
+    AUTO(grammar) struct grammar *grammar = NULL;
     struct infer_tools tools;
     struct status st = {0};
     struct text_buf told = text_buf_in(arena, MIB), gbnf = text_buf_in(arena, MIB);
@@ -120,8 +120,8 @@ static void told_and_constrained(void **state)
     assert_true(text_find(text_buf_text(&told), TEXT("\"name\":\"f\"")) < told.len);
     text_buf_add(&gbnf, TEXT("root ::= calls\n"));
     assert_true(infer_tools_add_grammar(&tools, &gbnf, &st));
-    infer_schema_add_basics(&gbnf);
-    if (!infer_grammar_compile(text_buf_text(&gbnf), &grammar, &st))
+    grammar_schema_add_basics(&gbnf);
+    if (!grammar_compile(text_buf_text(&gbnf), &grammar, &st))
         fail_msg("%s\n%.*s", st.text, TEXT_ARG(text_buf_text(&gbnf)));
 }
 

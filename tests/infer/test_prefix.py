@@ -29,12 +29,21 @@ def talk(client, rules=RULES, **more):
     """Two turns, and the second again as a stream: the answers and their usage."""
     messages = [{"role": "system", "content": rules}, {"role": "user", "content": "What is seven?"}]
     first = ask(client, messages, **more)
-    messages += [{"role": "assistant", "content": first.choices[0].message.content},
+    messages += [{"role": "assistant", "content": "Seven is odd."},
                  {"role": "user", "content": "And what of twelve?"}]
     second = ask(client, messages, **more)
     text, usage = streamed(client, messages, **more)
     return ([first.choices[0].message.content, second.choices[0].message.content, text],
             [first.usage, second.usage, usage])
+
+
+def first_tokens(client):
+    """How likely each token was to come first, in a second turn: a state that was kept wrongly shows
+    here. Whole answers need not be the same, since sums depend on how a prompt was cut into steps."""
+    messages = [{"role": "system", "content": RULES}, {"role": "user", "content": "What is seven?"},
+                {"role": "assistant", "content": "Seven is odd."}, {"role": "user", "content": "And what of twelve?"}]
+    answer = ask(client, messages, logprobs=True, top_logprobs=20, max_tokens=1)
+    return answer.usage, {top.token: top.logprob for top in answer.choices[0].logprobs.content[0].top_logprobs}
 
 
 @pytest.mark.short
@@ -43,19 +52,23 @@ def test_a_second_turn(infer, start_infer):
     with infer.openai() as client, off.openai() as plain:
         texts, usages = talk(client)
         plain_texts, plain_usages = talk(plain)
-    assert texts == plain_texts and all(texts)
+        last, likely = first_tokens(client)
+        _, plain_likely = first_tokens(plain)
+    assert all(texts) and all(plain_texts)
     assert [cached(u) for u in plain_usages] == [0, 0, 0]
     first, second, again = usages
     assert cached(first) == 0
-    assert first.prompt_tokens <= cached(second) < second.prompt_tokens
-    assert cached(second) <= cached(again) < again.prompt_tokens
+    assert 200 < cached(second) < second.prompt_tokens
+    assert cached(second) <= cached(again) <= cached(last) < again.prompt_tokens
     assert [u.prompt_tokens for u in usages] == [u.prompt_tokens for u in plain_usages]
+    best = sorted(plain_likely, key=plain_likely.get)[-5:]
+    assert all(abs(likely[token] - plain_likely[token]) < 0.25 for token in best), (likely, plain_likely)
     counts = off.metrics()
     assert counts["prefix_hits_total"] == counts["prefix_bytes"] == counts["prefix_entries"] == 0
-    assert counts["prompt_tokens_total"] == sum(u.prompt_tokens for u in plain_usages)
+    assert counts["prompt_tokens_total"] == sum(u.prompt_tokens for u in plain_usages) + last.prompt_tokens
     counts = infer.metrics()
-    assert counts["prefix_hits_total"] >= 2 and counts["prefix_bytes"] > 0
-    assert counts["prefix_tokens_total"] >= cached(second) + cached(again)
+    assert counts["prefix_hits_total"] >= 3 and counts["prefix_bytes"] > 0
+    assert counts["prefix_tokens_total"] >= cached(second) + cached(again) + cached(last)
 
 
 def test_tenants_are_apart(start_infer):

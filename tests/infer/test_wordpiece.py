@@ -28,7 +28,7 @@ def ours(texts):
     """Token numbers of each text; None where it is refused."""
     blobs = [text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass") for text in texts]
     stdin = b"".join(struct.pack("<I", len(blob)) + blob for blob in blobs)
-    done = subprocess.run([BIN / "infer_wordpiece_lines", FILE], input=stdin, capture_output=True, check=True)
+    done = subprocess.run([BIN / "model_wordpiece_lines", FILE], input=stdin, capture_output=True, check=True)
     lines = done.stdout.decode().split("\n")
     assert lines.pop() == "" and len(lines) == len(texts)
     return [None if line == "invalid" else [int(number) for number in line.split()] for line in lines]

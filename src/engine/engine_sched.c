@@ -1,0 +1,186 @@
+#include "engine_sched.h"
+#include "engine_sched_internal.h"
+#include <stdlib.h>
+
+enum { OUTPUT_USUAL_FIRST = 128 };
+
+static int32_t leave_sequence(struct engine_sched *s, struct engine_task *task);
+static void set_state(struct engine_sched *s, struct engine_task *task);
+static int32_t lowest_free(const struct engine_sched *s);
+
+struct engine_sched *engine_sched_new(const struct engine_sched_options *options)
+{
+    WEIR_ASSERT(options->sequences > 0 && options->batch >= options->sequences);
+    WEIR_ASSERT(options->cache_tokens >= options->context);
+    struct engine_sched *s = base_alloc(sizeof *s);
+    s->options = *options;
+    s->vtc = engine_vtc_new();
+    s->output_usual = OUTPUT_USUAL_FIRST;
+    s->running = base_alloc(options->sequences * sizeof(struct engine_task *));
+    s->chunks = base_alloc(options->sequences * sizeof *s->chunks);
+    s->share = base_alloc(options->sequences * sizeof *s->share);
+    return s;
+}
+
+void engine_sched_free(struct engine_sched *s)
+{
+    if (s == NULL)
+        return;
+    WEIR_ASSERT(s->running_count == 0 && s->cache_held == 0);
+    engine_vtc_free(s->vtc);
+    free(s->running);
+    free(s->chunks);
+    free(s->share);
+    free(s);
+}
+
+void engine_sched_add(struct engine_sched *s, struct engine_task *task)
+{
+    WEIR_ASSERT(task->prompt_count > 0 && task->output_max > 0);
+    WEIR_ASSERT((uint64_t)task->prompt_count + task->output_max <= s->options.context);
+    task->state = ENGINE_TASK_WAITING;
+    task->sequence = -1;
+    task->computed = task->output = task->reserved = task->charged = task->preemptions = 0;
+    engine_vtc_enter(s->vtc, task);
+    s->refreshed = false;
+}
+
+int32_t engine_sched_drop(struct engine_sched *s, struct engine_task *task)
+{
+    WEIR_ASSERT(task->state != ENGINE_TASK_OUT);
+    int32_t sequence = task->sequence;
+    if (sequence >= 0)
+        leave_sequence(s, task);
+    if (task->output > 0) /* a moving average of the length of answers */
+        s->output_usual = (uint32_t)((s->output_usual * UINT64_C(15) + task->output + 15) / 16);
+    engine_vtc_leave(s->vtc, task);
+    task->state = ENGINE_TASK_OUT;
+    if (s->chosen == task)
+        s->chosen = NULL;
+    return sequence;
+}
+
+int32_t engine_sched_preempt(struct engine_sched *s, struct engine_task *task)
+{
+    WEIR_ASSERT(task->sequence >= 0 && task == s->chosen);
+    int32_t sequence = leave_sequence(s, task);
+    engine_vtc_back(s->vtc, task);
+    task->state = ENGINE_TASK_WAITING;
+    task->computed = 0;
+    task->preemptions++;
+    s->preempted++;
+    s->chosen = NULL;
+    return sequence;
+}
+
+/* Strictly in turn: a task too big for what is free now holds up those behind it, so that small
+ * ones cannot keep it out for ever. */
+struct engine_task *engine_sched_admit(struct engine_sched *s)
+{
+    engine_sched_refresh(s);
+    struct engine_task *task = engine_vtc_first(s->vtc);
+    if (task == NULL || !engine_sched_fits(s, task))
+        return NULL;
+    engine_vtc_take(s->vtc, task);
+    task->sequence = lowest_free(s);
+    task->reserved = engine_sched_need(s, task);
+    task->admitted = ++s->admitted;
+    s->running[task->sequence] = task;
+    s->running_count++;
+    s->cache_held += task->reserved;
+    set_state(s, task);
+    return task;
+}
+
+void engine_sched_restored(struct engine_sched *s, struct engine_task *task, uint32_t count)
+{
+    WEIR_ASSERT(task->sequence >= 0 && task->computed == 0 && count <= task->reserved);
+    WEIR_ASSERT(count < task->prompt_count + task->output);
+    uint32_t prompt = count < task->prompt_count ? count : task->prompt_count;
+    if (prompt > task->charged)
+        engine_vtc_prompt(s->vtc, task, prompt - task->charged, true);
+    if (task->state == ENGINE_TASK_PROMPT)
+        s->prompting--;
+    task->computed = count;
+    set_state(s, task);
+}
+
+bool engine_sched_move(const struct engine_sched *s, struct engine_move *out)
+{
+    if (s->running_count < 2)
+        return false;
+    uint32_t low = 0, high = s->options.sequences - 1;
+    while (s->running[low] == NULL)
+        low++;
+    while (s->running[high] == NULL)
+        high--;
+    if (high - low + 1 == s->running_count)
+        return false; /* a gap below them all costs nothing */
+    while (s->running[low] != NULL)
+        low++;
+    *out = (struct engine_move){s->running[high], (int32_t)low};
+    return true;
+}
+
+void engine_sched_moved(struct engine_sched *s, const struct engine_move *move)
+{
+    WEIR_ASSERT(s->running[move->to] == NULL && s->running[move->task->sequence] == move->task);
+    s->running[move->task->sequence] = NULL;
+    s->running[move->to] = move->task;
+    move->task->sequence = move->to;
+}
+
+struct engine_sched_counts engine_sched_counts(const struct engine_sched *s)
+{
+    struct engine_sched_counts counts = {
+        .waiting = engine_vtc_waiting(s->vtc),
+        .prompting = s->prompting,
+        .writing = s->running_count - s->prompting,
+        .sequences_free = s->options.sequences - s->running_count,
+        .cache_held = s->cache_held,
+        .output_usual = s->output_usual,
+        .preempted = s->preempted,
+    };
+    for (uint32_t i = 0; i < s->options.sequences; i++)
+        counts.paused += s->running[i] != NULL && s->running[i]->paused;
+    return counts;
+}
+
+void engine_sched_refresh(struct engine_sched *s)
+{
+    if (!s->refreshed)
+        engine_vtc_refresh(s->vtc);
+    s->refreshed = true;
+}
+
+static int32_t leave_sequence(struct engine_sched *s, struct engine_task *task)
+{
+    int32_t sequence = task->sequence;
+    WEIR_ASSERT(s->running[sequence] == task && s->cache_held >= task->reserved);
+    if (task->state == ENGINE_TASK_PROMPT)
+        s->prompting--;
+    s->running[sequence] = NULL;
+    s->running_count--;
+    s->cache_held -= task->reserved;
+    task->reserved = 0;
+    task->sequence = -1;
+    return sequence;
+}
+
+/* It writes when all that it lacks is the token written last. */
+static void set_state(struct engine_sched *s, struct engine_task *task)
+{
+    bool writes = task->output > 0 && engine_sched_left(task) == 1;
+    task->state = writes ? ENGINE_TASK_WRITING : ENGINE_TASK_PROMPT;
+    if (!writes)
+        s->prompting++;
+}
+
+static int32_t lowest_free(const struct engine_sched *s)
+{
+    for (uint32_t i = 0; i < s->options.sequences; i++)
+        if (s->running[i] == NULL)
+            return (int32_t)i;
+    WEIR_ASSERT(false);
+    return -1;
+}

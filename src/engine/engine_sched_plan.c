@@ -1,0 +1,134 @@
+/* The steps: who gets how many rows, and what follows from them. */
+#include "engine_sched_internal.h"
+
+/* Smaller pieces of a prompt are not worth their share of a step: rows of unlike number are
+ * computed one after the other, and each time the weights are read. */
+enum { SLICE = 64 };
+
+static void share_budget(struct engine_sched *s, uint32_t budget);
+static struct engine_task *next_to_share(const struct engine_sched *s, uint32_t limit);
+static bool comes_before(const struct engine_task *a, const struct engine_task *b);
+static bool wants_prompt_rows(const struct engine_task *task);
+
+struct engine_demand engine_sched_demand(const struct engine_sched *s)
+{
+    struct engine_demand demand = {0};
+    for (uint32_t i = 0; i < s->options.sequences; i++) {
+        const struct engine_task *task = s->running[i];
+        if (task == NULL || task->paused)
+            continue;
+        if (task->state == ENGINE_TASK_WRITING) {
+            demand.writers++;
+        } else {
+            demand.prompts++;
+            demand.prompt_tokens += engine_sched_left(task);
+        }
+    }
+    return demand;
+}
+
+void engine_sched_plan(struct engine_sched *s, uint32_t prompt_budget, struct engine_plan *plan)
+{
+    WEIR_ASSERT(prompt_budget > 0);
+    uint32_t room = s->options.batch - engine_sched_demand(s).writers;
+    share_budget(s, prompt_budget < room ? prompt_budget : room);
+    *plan = (struct engine_plan){.chunks = s->chunks};
+    for (uint32_t i = 0; i < s->options.sequences; i++) {
+        struct engine_task *task = s->running[i];
+        if (task == NULL || task->paused)
+            continue;
+        uint32_t count = task->state == ENGINE_TASK_WRITING ? 1 : s->share[i];
+        if (count == 0)
+            continue;
+        bool wants = count == engine_sched_left(task);
+        plan->chunks[plan->count++] = (struct engine_chunk){task, task->computed, count, wants};
+        plan->rows += count;
+    }
+    WEIR_ASSERT(plan->rows <= s->options.batch);
+    s->refreshed = s->gave_way = false;
+}
+
+void engine_sched_advance(struct engine_sched *s, const struct engine_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->count; i++) {
+        struct engine_task *task = plan->chunks[i].task;
+        task->computed += plan->chunks[i].count;
+        WEIR_ASSERT(task->computed <= task->reserved);
+        uint32_t prompt = task->computed < task->prompt_count ? task->computed : task->prompt_count;
+        if (prompt > task->charged)
+            engine_vtc_prompt(s->vtc, task, prompt - task->charged, false);
+        if (task->state == ENGINE_TASK_PROMPT && engine_sched_left(task) == 0) {
+            task->state = ENGINE_TASK_WRITING;
+            s->prompting--;
+        }
+    }
+    engine_vtc_worked(s->vtc, plan->rows);
+}
+
+bool engine_sched_output(struct engine_sched *s, struct engine_task *task)
+{
+    WEIR_ASSERT(task->state == ENGINE_TASK_WRITING && task->output < task->output_max);
+    WEIR_ASSERT(engine_sched_left(task) == 0);
+    engine_vtc_output(s->vtc, task, 1);
+    task->output++;
+    return task->output < task->output_max;
+}
+
+/* First one token to each prompt, then slices in turn. One task gets at most three quarters as long
+ * as others want any. */
+static void share_budget(struct engine_sched *s, uint32_t budget)
+{
+    uint32_t limit = budget - budget / 4;
+    for (uint32_t i = 0; i < s->options.sequences; i++) {
+        s->share[i] = budget > 0 && wants_prompt_rows(s->running[i]) ? 1 : 0;
+        budget -= s->share[i];
+    }
+    while (budget > 0) {
+        struct engine_task *task = next_to_share(s, limit);
+        if (task == NULL && limit == UINT32_MAX)
+            break;
+        if (task == NULL) {
+            limit = UINT32_MAX;
+            continue;
+        }
+        uint32_t *share = &s->share[task->sequence];
+        uint32_t more = engine_sched_chunk_max(task) - *share;
+        if (more > SLICE)
+            more = SLICE;
+        if (more > budget)
+            more = budget;
+        if (more > limit - *share)
+            more = limit - *share;
+        *share += more;
+        budget -= more;
+        struct engine_tenant *tenant = task->vtc.tenant;
+        tenant->given += engine_vtc_cost(more, ENGINE_VTC_PROMPT, tenant->weight);
+    }
+}
+
+/* NULL when all have what they can use, or are at the limit. */
+static struct engine_task *next_to_share(const struct engine_sched *s, uint32_t limit)
+{
+    struct engine_task *best = NULL;
+    for (uint32_t i = 0; i < s->options.sequences; i++) {
+        struct engine_task *task = s->running[i];
+        if (s->share[i] > 0 && s->share[i] < engine_sched_chunk_max(task) && s->share[i] < limit &&
+            (best == NULL || comes_before(task, best)))
+            best = task;
+    }
+    return best;
+}
+
+/* The tenant that got least; within a tenant as they were in the queue. */
+static bool comes_before(const struct engine_task *a, const struct engine_task *b)
+{
+    const struct engine_tenant *x = a->vtc.tenant, *y = b->vtc.tenant;
+    if (x == y)
+        return a->vtc.key < b->vtc.key || (a->vtc.key == b->vtc.key && a->admitted < b->admitted);
+    return x->counter + x->given < y->counter + y->given;
+}
+
+static bool wants_prompt_rows(const struct engine_task *task)
+{
+    return task != NULL && !task->paused && task->state == ENGINE_TASK_PROMPT;
+}

@@ -1,0 +1,29 @@
+/* model_llama: the backend that computes with llama.cpp. No other file but model_vocab
+ * knows its header. */
+#pragma once
+#include "base.h"
+#include "engine_backend.h"
+#include "model_vocab.h"
+#include "text.h"
+
+struct llama_model;
+
+enum model_cache_type { MODEL_CACHE_F16, MODEL_CACHE_Q8_0, MODEL_CACHE_TYPE_COUNT };
+
+struct model_llama_options {
+    const char *path;  /* copied */
+    uint32_t context;  /* tokens of one request; 0: what the model was trained for, at most 4,096 */
+    uint32_t parallel; /* sequences; 0: 8, or fewer where their cache would not fit in memory */
+    uint32_t batch;    /* tokens of one step; 0: 512 */
+    int threads;       /* 0: machine_cores */
+    int poll;          /* 0 to 100: how long idle compute threads spin before they sleep */
+    int gpu_layers;    /* -1: all */
+    enum model_cache_type cache_type;
+    bool lock_memory;
+};
+
+/* Nothing is opened yet: that is the backend's load, on the engine's thread. */
+struct engine_backend *model_llama_new(const struct model_llama_options *options);
+/* Valid from load to free; any thread. */
+const struct model_vocab *model_llama_vocab(const struct engine_backend *backend);
+const struct llama_model *model_llama_model(const struct engine_backend *backend);
