@@ -3,7 +3,7 @@
  * WEIR_TEST_SEED sets where the damage is; it is printed. */
 #include "check.h"
 #include "model_gguf.h"
-#include "infer_kind.h"
+#include "model_kind.h"
 #include <gguf.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -96,7 +96,7 @@ static void every_cut_of_4_kib(void **state)
         assert_false(good);
         clear_sentence(&st, NULL);
         assert_int_equal(ftruncate(damaged.fd, (off_t)len), 0);
-        assert_false(infer_kind_check(damaged.path, &st));
+        assert_false(model_kind_check(damaged.path, &st));
         clear_sentence(&st, damaged.path);
     }
 }
@@ -140,7 +140,7 @@ static void random_flips(void **state)
         struct status st = {0}, of_file = {0};
         struct text start = {bytes, damaged.header_len};
         bool is_good = model_gguf_check_bytes(start, damaged.file_bytes, &st);
-        bool is_good_file = infer_kind_check(damaged.path, &of_file);
+        bool is_good_file = model_kind_check(damaged.path, &of_file);
         if (!is_good)
             clear_sentence(&st, NULL);
         if (!is_good_file)
@@ -156,7 +156,7 @@ static void random_flips(void **state)
     free(bytes);
     print_message("%zu of %d still look like a model\n", good, FLIPS);
     assert_in_range(good, FLIPS / 20, FLIPS - FLIPS / 20); /* else it is not damage that is tried */
-    assert_true(infer_kind_check(damaged.path, &(struct status){0}));
+    assert_true(model_kind_check(damaged.path, &(struct status){0}));
 }
 
 int main(void)
