@@ -25,6 +25,7 @@
 #include <assert.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,8 @@ enum { EXIT_BROKEN = 1, EXIT_USAGE = 2, EXIT_NEVER = 3 };
 enum { FILES_WANTED = 16384 + 256 }; /* connections of its server, and what it has besides */
 
 static int report_fd = -1; /* --report-fd */
+static const char *model_path;
+static atomic_bool is_ready;
 
 struct program {
     struct weir_infer_settings settings;
@@ -49,6 +52,7 @@ struct program {
 };
 
 static int fail(int code, const struct status *st);
+static void library_dies(const char *why);
 static int run(struct program *p);
 static void main_fiber(void *program);
 static void serve(struct program *p);
@@ -75,7 +79,9 @@ int main(int argc, char **argv)
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)loop_files_raise(FILES_WANTED);
-    if (!model_kind_of(program.settings.llama.path, &program.kind, &st))
+    model_path = program.settings.llama.path;
+    model_llama_watch(library_dies);
+    if (!model_kind_of(model_path, &program.kind, &st))
         return fail(EXIT_NEVER, &st);
     if (program.settings.tls.certificate_file != NULL &&
         !http_tls_server_open(&program.settings.tls, &program.tls, &st))
@@ -291,6 +297,7 @@ static void say_ready(struct program *p)
     } else {
         log_engine_ready(p);
     }
+    atomic_store(&is_ready, true);
     if (p->settings.listen.is_unix)
         printf("ready %s\n", p->settings.listen_text);
     else
@@ -314,4 +321,13 @@ static int fail(int code, const struct status *st)
         (void)!write(report_fd, st->text, strlen(st->text));
     LOG_ERROR("weir-infer cannot go on", LOG_CSTR("why", st->text));
     return code;
+}
+
+/* A model that cannot be loaded never will be; one that served may serve again. */
+static void library_dies(const char *why)
+{
+    struct status st = {0};
+    bool served = atomic_load(&is_ready);
+    (void)status_fail(&st, STATUS_INVALID, "cannot use the model file %s: %s", model_path, why);
+    _exit(fail(served ? EXIT_BROKEN : EXIT_NEVER, &st));
 }

@@ -8,6 +8,11 @@
 
 struct llama_model;
 
+/* What the library says goes to the log from now on. Of a state that it cannot go on from, as a
+ * damaged file brings about, it tells `dies`, on whichever thread, in one sentence, and then aborts
+ * the process; `dies` may end it first. Call it before there are threads. */
+void model_llama_watch(void (*dies)(const char *why));
+
 enum model_cache_type { MODEL_CACHE_F16, MODEL_CACHE_Q8_0, MODEL_CACHE_TYPE_COUNT };
 
 struct model_llama_options {

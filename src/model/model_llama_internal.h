@@ -67,8 +67,8 @@ void model_llama_probe_trim(struct model_llama *l);
 
 /* Once per process; later calls do nothing. */
 void model_llama_start_library(void);
-/* What the library said last on this thread in anger, since its calls return no reason; `otherwise`
- * when it said nothing since the last clear. */
+/* What the library said on this thread in anger, since its calls return no reason: the first since
+ * the last clear, for what follows only says that something failed; `otherwise` when nothing. */
 const char *model_llama_complaint(const char *otherwise);
 void model_llama_complaint_clear(void);
 

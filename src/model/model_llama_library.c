@@ -5,10 +5,35 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { DEATH_BYTES = 400 };
+
 static _Thread_local char complaint[200];
+static void (*on_death)(const char *why);
 
 static void set_up_library(void);
 static void on_log(enum ggml_log_level level, const char *text, void *arg);
+static void on_abort(const char *message);
+
+void model_llama_watch(void (*dies)(const char *why))
+{
+    on_death = dies;
+    llama_log_set(on_log, NULL);
+    (void)ggml_set_abort_callback(on_abort);
+}
+
+/* "/where/it/was/built/file.c:12: text", of which the folders tell nobody anything. */
+static void on_abort(const char *message)
+{
+    char why[DEATH_BYTES];
+    struct text line = text_of(message);
+    struct text place = text_take(line, text_find(line, TEXT(": ")));
+    const char *slash = memrchr(place.at, '/', place.len);
+    if (slash != NULL)
+        line = text_skip(line, (size_t)(slash - line.at) + 1);
+    line = text_trim(text_take(line, text_find_byte(line, '\n')));
+    (void)snprintf(why, sizeof why, "the library gave up: %.*s", TEXT_ARG(line));
+    on_death(why);
+}
 
 void model_llama_start_library(void)
 {
@@ -28,7 +53,7 @@ static void on_log(enum ggml_log_level level, const char *text, void *arg)
     struct text line = text_trim(text_of(text));
     if (line.len == 0)
         return;
-    if (level == GGML_LOG_LEVEL_ERROR)
+    if (level == GGML_LOG_LEVEL_ERROR && complaint[0] == 0)
         snprintf(complaint, sizeof complaint, "%.*s", TEXT_ARG(line));
     LOG_DEBUG("llama", LOG_TEXT("says", line));
 }
