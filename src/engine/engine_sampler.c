@@ -7,6 +7,8 @@
 enum { LANES = 16, SUM_BLOCK = 512, TRIES_MAX = 24 };
 /* exp(-40) times a million tokens is below what a float sum can hold beside 1. */
 static const float exponent_min = -40.0F;
+/* Below it only the greatest logit has a weight; one over much less is more than a float can be. */
+static const float temperature_min = 1e-6F;
 
 struct candidate {
     float weight;
@@ -128,7 +130,7 @@ static int32_t draw(struct engine_sampler *s, float *logits)
     float max = row_max(logits, s->vocab);
     if (!isfinite(max))
         return ENGINE_SAMPLER_BROKEN;
-    if (s->want.temperature <= 0 || s->want.top_k == 1)
+    if (s->want.temperature < temperature_min || s->want.top_k == 1)
         return row_find(logits, s->vocab, max);
     if (s->want.top_p < 1 || s->want.min_p > 0 || s->want.top_k > 0)
         return draw_from_best(s, logits, max);

@@ -21,7 +21,7 @@ struct engine_bias {
 };
 
 struct engine_sampling {
-    float temperature;       /* 0: always the likeliest */
+    float temperature;       /* 0, or next to it: always the likeliest */
     float top_p;             /* 1: off */
     float min_p;             /* 0: off */
     int32_t top_k;           /* 0: off */
@@ -51,7 +51,7 @@ void engine_sampler_prompt(struct engine_sampler *sampler, const int32_t *tokens
 /* Picks a token and remembers it. `logits` has `vocab` entries and is changed. Else one of these.
  */
 enum {
-    ENGINE_SAMPLER_BROKEN = -1, /* a row with NaN, or with nothing but -infinity: the model broke */
+    ENGINE_SAMPLER_BROKEN = -1, /* infinity is the greatest, or all is NaN or -infinity */
     ENGINE_SAMPLER_STUCK = -2,  /* no token of the vocabulary can go on with the grammar */
 };
 int32_t engine_sampler_pick(struct engine_sampler *sampler, float *logits);

@@ -142,6 +142,25 @@ static void greedy_and_seeds(void **state)
     }
 }
 
+/* One over such a number is no float any more. */
+static void next_to_no_temperature(void **state)
+{
+    (void)state;
+    static const float temperatures[] = {1e-5F, 1e-7F, 1e-30F, 1e-38F, 1e-40F, 1e-45F};
+    float row[VOCAB];
+    for (size_t i = 0; i < sizeof temperatures / sizeof *temperatures; i++)
+        for (int cut = 0; cut < 4; cut++) {
+            struct engine_sampling want = engine_sampling_default();
+            want.temperature = temperatures[i];
+            want.top_p = cut & 1 ? 0.95F : 1;
+            want.top_k = cut & 2 ? 40 : 0;
+            struct engine_sampler *sampler = engine_sampler_new(&want, VOCAB);
+            known_row(row);
+            assert_int_equal(engine_sampler_pick(sampler, row), 10);
+            engine_sampler_free(sampler);
+        }
+}
+
 static void biases_and_penalties(void **state)
 {
     (void)state;
@@ -339,6 +358,7 @@ int main(void)
         cmocka_unit_test(cuts),
         cmocka_unit_test(flat_rows_keep_every_token),
         cmocka_unit_test(greedy_and_seeds),
+        cmocka_unit_test(next_to_no_temperature),
         cmocka_unit_test(biases_and_penalties),
         cmocka_unit_test(a_long_window),
         cmocka_unit_test(broken_rows),
