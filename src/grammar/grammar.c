@@ -22,6 +22,8 @@ struct search {
     uint32_t count, open_count, frames_count, cycles;
 };
 
+static void order_sets(struct grammar *grammar);
+static int by_low(const void *left, const void *right);
 static void make_classes(struct grammar *grammar);
 static int by_number(const void *left, const void *right);
 static bool find_empty(const struct grammar *grammar, bool *empty);
@@ -38,6 +40,7 @@ bool grammar_compile(struct text gbnf, struct grammar **out, struct status *st)
     atomic_store(&grammar->holders, 1);
     if (!grammar_gbnf_read(gbnf, grammar, st) || !grammar_check_recursion(grammar, st))
         return false;
+    order_sets(grammar);
     make_classes(grammar);
     *out = TAKE(grammar);
     return true;
@@ -63,6 +66,39 @@ void grammar_release(struct grammar *grammar)
     free(grammar);
 }
 
+size_t grammar_bytes(const struct grammar *g)
+{
+    return sizeof *g + g->elements_size * sizeof *g->elements +
+           g->alternatives_size * sizeof *g->alternatives + g->rules_size * sizeof *g->rules +
+           g->sets_size * sizeof *g->sets + g->ranges_size * sizeof *g->ranges +
+           g->classes * sizeof *g->bounds;
+}
+
+/* The ranges of each set in order and apart from each other, for grammar_matches. */
+static void order_sets(struct grammar *g)
+{
+    for (uint32_t i = 0; i < g->sets_count; i++) {
+        struct grammar_set *set = &g->sets[i];
+        uint32_t count = 0;
+        if (set->count == 0)
+            continue;
+        struct grammar_range *at = &g->ranges[set->first];
+        qsort(at, set->count, sizeof *at, by_low);
+        for (uint32_t k = 1; k < set->count; k++)
+            if (at[k].low > at[count].high)
+                at[++count] = at[k];
+            else if (at[k].high > at[count].high)
+                at[count].high = at[k].high;
+        set->count = count + 1;
+    }
+}
+
+static int by_low(const void *left, const void *right)
+{
+    const struct grammar_range *a = left, *b = right;
+    return a->low < b->low ? -1 : a->low > b->low;
+}
+
 static void make_classes(struct grammar *g)
 {
     size_t most = 2 * ((size_t)g->elements_count + g->ranges_count) + 1, count = 1;
@@ -80,7 +116,8 @@ static void make_classes(struct grammar *g)
     for (size_t i = 0; i < count; i++)
         if (i == 0 || bounds[i] != bounds[g->classes - 1])
             bounds[g->classes++] = bounds[i];
-    g->bounds = bounds;
+    g->bounds = base_resize(bounds, g->classes * sizeof *bounds);
+    bounds = g->bounds;
     for (uint32_t i = 0; i < ARRAY_LEN(g->ascii); i++) {
         uint32_t class = i > 0 ? g->ascii[i - 1] : 0;
         g->ascii[i] = class + 1 < g->classes && bounds[class + 1] <= i ? class + 1 : class;
@@ -116,9 +153,16 @@ bool grammar_matches(const struct grammar *g, struct grammar_element element, ui
     if (element.type == GRAMMAR_ELEMENT_CHAR)
         return element.value == code;
     const struct grammar_set *set = &g->sets[element.value];
-    bool found = false;
-    for (uint32_t i = 0; i < set->count && !found; i++)
-        found = g->ranges[set->first + i].low <= code && code <= g->ranges[set->first + i].high;
+    uint32_t low = 0, high = set->count; /* only one of these can have it */
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (g->ranges[set->first + middle].low <= code)
+            low = middle;
+        else
+            high = middle;
+    }
+    bool found = low < high && g->ranges[set->first + low].low <= code &&
+                 code <= g->ranges[set->first + low].high;
     return found != set->inverted;
 }
 

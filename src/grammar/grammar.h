@@ -22,4 +22,5 @@ MUST_CHECK bool grammar_compile(struct text gbnf, struct grammar **out, struct s
 /* One more owner. */
 struct grammar *grammar_hold(struct grammar *grammar);
 void grammar_release(struct grammar *grammar);
+size_t grammar_bytes(const struct grammar *grammar); /* of memory */
 AUTO_DEFINE(grammar, grammar_release)

@@ -7,6 +7,7 @@
 struct kept {
     struct text text; /* malloc */
     struct grammar *grammar;
+    size_t bytes;  /* of both */
     uint64_t used; /* when, in takes */
 };
 
@@ -72,6 +73,14 @@ void grammar_cache_counts(struct grammar_cache *g, size_t *kept, uint64_t *hits)
     pthread_mutex_unlock(&g->mutex);
 }
 
+size_t grammar_cache_bytes(struct grammar_cache *g)
+{
+    pthread_mutex_lock(&g->mutex);
+    size_t bytes = g->bytes;
+    pthread_mutex_unlock(&g->mutex);
+    return bytes;
+}
+
 static struct kept *find(struct grammar_cache *g, struct text gbnf)
 {
     for (size_t i = 0; i < g->count; i++)
@@ -82,14 +91,15 @@ static struct kept *find(struct grammar_cache *g, struct text gbnf)
 
 static void keep(struct grammar_cache *g, struct text gbnf, struct grammar *grammar)
 {
+    size_t bytes = gbnf.len + grammar_bytes(grammar);
     while (g->count == GRAMMAR_CACHE_MAX ||
-           (g->count > 0 && g->bytes + gbnf.len > GRAMMAR_CACHE_BYTES_MAX))
+           (g->count > 0 && g->bytes + bytes > GRAMMAR_CACHE_BYTES_MAX))
         drop_oldest(g);
     char *copy = base_alloc(gbnf.len);
     if (gbnf.len > 0)
         memcpy(copy, gbnf.at, gbnf.len);
-    g->kept[g->count++] = (struct kept){{copy, gbnf.len}, grammar_hold(grammar), g->takes};
-    g->bytes += gbnf.len;
+    g->kept[g->count++] = (struct kept){{copy, gbnf.len}, grammar_hold(grammar), bytes, g->takes};
+    g->bytes += bytes;
 }
 
 static void drop_oldest(struct grammar_cache *g)
@@ -100,7 +110,7 @@ static void drop_oldest(struct grammar_cache *g)
             oldest = i;
     struct kept gone = g->kept[oldest];
     g->kept[oldest] = g->kept[--g->count];
-    g->bytes -= gone.text.len;
+    g->bytes -= gone.bytes;
     free((void *)(uintptr_t)gone.text.at);
     grammar_release(gone.grammar);
 }
@@ -110,11 +120,11 @@ static bool can_begin(struct grammar *grammar, const struct grammar_pieces *piec
 {
     AUTO(grammar_matcher)
     struct grammar_matcher *matcher = grammar_matcher_new(grammar, pieces, NULL, 0);
+    for (uint32_t i = 0; i < pieces->count && !grammar_matcher_stuck(matcher); i++)
+        if (grammar_matcher_allows(matcher, (int32_t)i))
+            return true;
     if (grammar_matcher_stuck(matcher))
         return status_fail(st, STATUS_INVALID,
                            "the grammar matches nothing, or is too ambiguous to be followed");
-    for (uint32_t i = 0; i < pieces->count; i++)
-        if (grammar_matcher_allows(matcher, (int32_t)i))
-            return true;
     return status_fail(st, STATUS_INVALID, "no token of this model can begin the grammar");
 }

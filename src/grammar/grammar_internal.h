@@ -30,7 +30,7 @@ struct grammar_range {
     uint32_t low, high; /* code points, both included */
 };
 struct grammar_set {
-    uint32_t first, count; /* in `ranges` */
+    uint32_t first, count; /* in `ranges`; once compiled, in order and apart from each other */
     bool inverted;
 };
 

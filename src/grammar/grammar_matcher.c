@@ -14,6 +14,8 @@ enum {
     STATES_MAX = 1 << 12,      /* kept */
     TRANSITIONS_MAX = 1 << 20, /* kept, of all states */
     ITEMS_MAX = 1 << 18,       /* kept, of all states */
+    WORK_MAX = 1 << 21,        /* for one token: steps, and eighths of places looked at */
+    WORK_FORGETTING = 1 << 12, /* what it takes to begin anew */
     HASH_SIZE = NODES_MAX * 2,
     SETS_SIZE = STATES_MAX * 2,
 };
@@ -59,6 +61,8 @@ struct grammar_matcher {
     uint32_t *found;
     uint32_t found_count;
     bool found_end, too_much;
+    bool full;     /* something was not found for want of room alone: see make_room */
+    uint32_t work; /* since the last token was accepted */
 };
 
 static void start(struct grammar_matcher *m);
@@ -75,6 +79,10 @@ static uint32_t next_state(struct grammar_matcher *m, uint32_t state, uint32_t c
 static bool walk_byte(struct grammar_matcher *m, struct walk *walk, unsigned char byte);
 static bool second_is_good(const struct walk *walk);
 static bool walk_text(struct grammar_matcher *m, struct walk *walk, struct text text);
+static bool walk_from_here(struct grammar_matcher *m, struct text text, struct walk *walk);
+static bool make_room(struct grammar_matcher *m);
+static bool walk_piece(struct grammar_matcher *m, const struct grammar_piece *piece, size_t from,
+                       struct walk *walks, size_t *reached);
 static bool may_go_on(struct grammar_matcher *m, const struct walk *walk);
 static bool trigger_in(const struct grammar_matcher *m, struct text piece, struct walk *begin,
                        size_t *from);
@@ -197,7 +205,7 @@ static uint32_t node_of(struct grammar_matcher *m, uint32_t element, uint32_t pa
             return node;
     }
     if (m->nodes_count >= NODES_MAX) {
-        m->too_much = true;
+        m->too_much = m->full = true;
         return 0;
     }
     if (m->nodes_count >= m->nodes_size) {
@@ -256,6 +264,7 @@ static uint32_t close_set(struct grammar_matcher *m)
     while (m->todo_count > 0 && !m->too_much)
         expand(m, m->todo[--m->todo_count]);
     uint32_t state = m->too_much ? dead : state_of_found(m);
+    m->work += m->steps;
     m->todo_count = m->found_count = m->steps = 0;
     m->found_end = m->too_much = false;
     return state;
@@ -277,8 +286,10 @@ static uint32_t state_of_found(struct grammar_matcher *m)
             (count == 0 || memcmp(m->items + s->first, m->found, count * sizeof *m->found) == 0))
             return state;
     }
-    if (m->states_count >= m->states_max || m->items_count + count > ITEMS_MAX)
+    if (m->states_count >= m->states_max || m->items_count + count > ITEMS_MAX) {
+        m->full = true;
         return dead;
+    }
     while (m->items_count + count > m->items_size) {
         m->items_size = m->items_size == 0 ? 256 : m->items_size * 2;
         m->items = base_resize(m->items, m->items_size * sizeof *m->items);
@@ -326,6 +337,10 @@ static uint32_t next_state(struct grammar_matcher *m, uint32_t state, uint32_t c
             push(m, node_of(m, place.element + 1, place.parent));
     }
     uint32_t next = close_set(m);
+    m->work += m->states[state].count / 8 + 1;
+    m->stuck |= m->work > WORK_MAX;
+    if (m->full || m->stuck)
+        return dead; /* another time it may be found */
     m->states[state].next[class] = next;
     return next;
 }
@@ -381,10 +396,36 @@ static bool may_go_on(struct grammar_matcher *m, const struct walk *walk)
         high = GRAMMAR_CODE_MAX;
     uint32_t first = grammar_class(m->grammar, low);
     uint32_t last = grammar_class(m->grammar, high);
-    for (uint32_t class = first; class <= last; class++)
+    for (uint32_t class = first; class <= last && !m->stuck; class++, m->work++)
         if (next_state(m, walk->state, class) != dead)
             return true;
     return false;
+}
+
+/* The same from where the answer stands. */
+static bool walk_from_here(struct grammar_matcher *m, struct text text, struct walk *walk)
+{
+    *walk = m->at;
+    bool good = walk_text(m, walk, text);
+    if (!make_room(m))
+        return good;
+    *walk = m->at;
+    good = walk_text(m, walk, text);
+    m->full = false; /* it is too much by itself */
+    return good;
+}
+
+/* After a walk: true when all that was kept had to go, but for where the answer stands, and the
+ * walk is to be made again. */
+static bool make_room(struct grammar_matcher *m)
+{
+    if (!m->full)
+        return false;
+    keep_only(m);
+    m->full = false;
+    m->work += WORK_FORGETTING;
+    m->stuck |= m->work > WORK_MAX;
+    return true;
 }
 
 bool grammar_matcher_allows(struct grammar_matcher *m, int32_t token)
@@ -394,8 +435,8 @@ bool grammar_matcher_allows(struct grammar_matcher *m, int32_t token)
         return waiting_allows(m, piece);
     if (m->pieces->ends[token])
         return m->states[m->at.state].ends && m->at.left == 0;
-    struct walk walk = m->at;
-    return piece.len > 0 && !m->stuck && walk_text(m, &walk, piece);
+    struct walk walk;
+    return piece.len > 0 && !m->stuck && walk_from_here(m, piece, &walk);
 }
 
 /* Along the sorted pieces: what two of them share is walked once, and what shares the bytes that
@@ -419,34 +460,53 @@ void grammar_matcher_mask(struct grammar_matcher *m, float *row)
     walks[0] = m->at;
     for (uint32_t i = 0; i < pieces->sorted_count; i++) {
         const struct grammar_piece *piece = &pieces->sorted[i];
+        bool good = false;
         if (!failed || piece->shared <= reached) {
-            failed = m->stuck;
-            for (reached = piece->shared; reached < piece->len && !failed;) {
-                walks[reached + 1] = walks[reached];
-                unsigned char byte = (unsigned char)pieces->bytes[piece->at + reached];
-                failed = !walk_byte(m, &walks[reached + 1], byte);
-                reached += !failed;
+            good = walk_piece(m, piece, piece->shared, walks, &reached);
+            if (make_room(m)) {
+                walks[0] = m->at;
+                good = walk_piece(m, piece, 0, walks, &reached);
+                m->full = false;
             }
+            failed = reached < piece->len;
         }
-        const struct walk *walk = &walks[reached];
-        if (failed || (walk->left > 0 && !may_go_on(m, walk)))
+        if (!good)
             row[piece->token] = -INFINITY;
     }
+}
+
+/* On from walks[from]; walks[n] is where n bytes lead to. False when the piece cannot stand there.
+ */
+static bool walk_piece(struct grammar_matcher *m, const struct grammar_piece *piece, size_t from,
+                       struct walk *walks, size_t *reached)
+{
+    bool failed = m->stuck;
+    for (*reached = from; *reached < piece->len && !failed;) {
+        unsigned char byte = (unsigned char)m->pieces->bytes[piece->at + *reached];
+        walks[*reached + 1] = walks[*reached];
+        failed = !walk_byte(m, &walks[*reached + 1], byte);
+        *reached += !failed;
+    }
+    const struct walk *walk = &walks[*reached];
+    return !failed && (walk->left == 0 || may_go_on(m, walk));
 }
 
 void grammar_matcher_accept(struct grammar_matcher *m, int32_t token)
 {
     struct text piece = grammar_pieces_text(m->pieces, token);
+    struct walk walk;
+    if (m->stuck || (!m->waiting && m->pieces->ends[token]))
+        return;
+    m->work = 0;
+    if (m->nodes_count > NODES_MAX / 4 * 3 || m->states_count > m->states_max / 4 * 3 ||
+        m->items_count > ITEMS_MAX / 4 * 3)
+        keep_only(m);
     if (m->waiting) {
         accept_waiting(m, piece);
         return;
     }
-    if (m->stuck || m->pieces->ends[token])
-        return;
-    if (m->nodes_count > NODES_MAX / 4 * 3 || m->states_count > m->states_max / 4 * 3 ||
-        m->items_count > ITEMS_MAX / 4 * 3)
-        keep_only(m);
-    m->stuck |= !walk_text(m, &m->at, piece);
+    m->stuck |= !walk_from_here(m, piece, &walk);
+    m->at = walk;
 }
 
 bool grammar_matcher_done(const struct grammar_matcher *m)

@@ -197,6 +197,81 @@ static void hostile(void **state)
     }
 }
 
+/* Many classes of characters, and many places that each of them must be tried at. */
+static void hostile_to_follow(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena *arena = arena_open(64 * MIB);
+    struct text_buf text = text_buf_in(arena, MIB);
+    AUTO(grammar) struct grammar *grammar = NULL;
+    struct status st = {0};
+    text_buf_add(&text, TEXT("s ::= ["));
+    for (int i = 0; i < 4000; i++)
+        text_buf_addf(&text, "\\u%04X", 0x4000 + 2 * i);
+    text_buf_add(&text, TEXT("]\nt ::= ["));
+    for (int i = 0; i < 4000; i++)
+        text_buf_addf(&text, "\\u%04X", 0x8000 + 2 * i);
+    text_buf_add(&text, TEXT("]\nroot ::= \"x\" t"));
+    for (int i = 0; i < 2000; i++)
+        text_buf_addf(&text, "|s \"%d\"", i);
+    assert_true(grammar_compile(text_buf_text(&text), &grammar, &st));
+    AUTO(grammar_matcher)
+    struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, NULL, 0);
+    float row[VOCAB] = {0};
+    int64_t began = clock_mono_us();
+    for (int32_t i = 0; i < VOCAB; i++)
+        (void)grammar_matcher_allows(m, i);
+    grammar_matcher_mask(m, row);
+    print_message("hostile to follow: %lld ms\n", (long long)(clock_mono_us() - began) / 1000);
+    assert_true(clock_mono_us() - began < 2000000);
+}
+
+/* Words that part early, and all their beginnings as tokens. */
+enum { WORDS = 1000, WORD_BYTES = 8 };
+static char words[WORDS][WORD_BYTES + 1];
+
+static size_t beginning_of(void *arg, int32_t token, char *out)
+{
+    (void)arg;
+    size_t len = (size_t)token % WORD_BYTES + 1;
+    memcpy(out, words[token / WORD_BYTES], len);
+    return len;
+}
+
+/* The mask goes through more states than are kept. */
+static void more_states_than_kept(void **state)
+{
+    (void)state;
+    static float row[WORDS * WORD_BYTES];
+    AUTO(arena) struct arena *arena = arena_open(64 * MIB);
+    struct text_buf text = text_buf_in(arena, MIB);
+    AUTO(grammar) struct grammar *grammar = NULL;
+    struct status st = {0};
+    uint32_t random = 1;
+    text_buf_add(&text, TEXT("root ::= "));
+    for (int i = 0; i < WORDS; i++) {
+        for (int k = 0; k < WORD_BYTES; k++) {
+            random = random * 1664525U + 1013904223U;
+            words[i][k] = (char)('a' + (random >> 16) % 26);
+        }
+        text_buf_addf(&text, "%s\"%s\"", i > 0 ? "|" : "", words[i]);
+    }
+    assert_true(grammar_compile(text_buf_text(&text), &grammar, &st));
+    AUTO(grammar_pieces)
+    struct grammar_pieces *beginnings =
+        grammar_pieces_new(WORDS * WORD_BYTES, beginning_of, NULL, NULL, 0);
+    AUTO(grammar_matcher)
+    struct grammar_matcher *m = grammar_matcher_new(grammar, beginnings, NULL, 0);
+    grammar_matcher_mask(m, row);
+    for (int32_t i = 0; i < WORDS * WORD_BYTES; i++)
+        assert_true(row[i] >= 0);
+    for (int32_t i = WORDS * WORD_BYTES; i-- > 0;)
+        assert_true(grammar_matcher_allows(m, i));
+    assert_false(grammar_matcher_stuck(m));
+    grammar_matcher_accept(m, WORDS * WORD_BYTES - 1);
+    assert_true(grammar_matcher_done(m));
+}
+
 /* The mask says of every token what allows() says of it. */
 static void masks(void **state)
 {
@@ -334,6 +409,15 @@ static void kept(void **state)
     grammar_cache_counts(all, &count, &hits);
     assert_int_equal(count, GRAMMAR_CACHE_MAX);
     assert_int_equal(hits, 1);
+    for (int i = 0; i < GRAMMAR_CACHE_MAX; i++) { /* a short text may become much */
+        AUTO(arena) struct arena *arena = arena_open(MIB);
+        struct text text = arena_format(arena, "root ::= \"a\"{%d}", 60000 + i);
+        assert_true(grammar_cache_take(all, text, pieces, &two, &st));
+        grammar_release(two);
+        assert_true(grammar_cache_bytes(all) <= GRAMMAR_CACHE_BYTES_MAX);
+    }
+    grammar_cache_counts(all, &count, &hits);
+    assert_true(count > 8 && count < GRAMMAR_CACHE_MAX);
     grammar_cache_free(all);
     AUTO(grammar_matcher) struct grammar_matcher *m = grammar_matcher_new(one, pieces, NULL, 0);
     grammar_release(one); /* the matcher holds it */
@@ -343,8 +427,10 @@ static void kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(languages), cmocka_unit_test(faults),       cmocka_unit_test(hostile),
-        cmocka_unit_test(masks),     cmocka_unit_test(tokens),       cmocka_unit_test(triggers),
+        cmocka_unit_test(languages), cmocka_unit_test(faults),
+        cmocka_unit_test(hostile),   cmocka_unit_test(hostile_to_follow),
+        cmocka_unit_test(masks),     cmocka_unit_test(more_states_than_kept),
+        cmocka_unit_test(tokens),    cmocka_unit_test(triggers),
         cmocka_unit_test(kept),      cmocka_unit_test(long_answers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
