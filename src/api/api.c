@@ -314,6 +314,7 @@ static bool seed(struct api *api, struct status *st)
             .upstream_model = local                           ? TEXT("")
                               : model->upstream_model.len > 0 ? model->upstream_model
                                                               : model->id,
+            .base = model->base,
             .context_tokens = model->context_tokens,
         };
     }

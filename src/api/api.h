@@ -31,6 +31,7 @@ struct api_model_seed {
     struct text path;           /* a local GGUF file, or empty */
     struct text upstream;       /* else the seed of an upstream, by its name */
     struct text upstream_model; /* empty: the id */
+    struct text base;           /* the path is an adapter's, of this model; empty: a model's own */
     int64_t context_tokens;     /* 0: what the model says */
 };
 struct api_upstream_seed {

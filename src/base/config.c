@@ -205,6 +205,14 @@ struct text config_section_text(const struct config_section *section, const char
     return field_of(section, name, 1u << CONFIG_TEXT | 1u << CONFIG_CHOICE)->raw;
 }
 
+size_t config_section_list(const struct config_section *section, const char *name,
+                           const struct text **out)
+{
+    const struct config_value *value = field_of(section, name, 1u << CONFIG_LIST);
+    *out = value->list;
+    return value->list_count;
+}
+
 int64_t config_section_int(const struct config_section *section, const char *name)
 {
     return field_of(section, name, 1u << CONFIG_INT)->number;

@@ -96,6 +96,8 @@ struct config_section {
 size_t config_sections(const struct config *config, enum config_section_kind kind,
                        const struct config_section **out);
 struct text config_section_text(const struct config_section *section, const char *name);
+size_t config_section_list(const struct config_section *section, const char *name,
+                           const struct text **out);
 int64_t config_section_int(const struct config_section *section, const char *name);
 bool config_section_bool(const struct config_section *section, const char *name);
 int64_t config_section_ms(const struct config_section *section, const char *name);

@@ -115,6 +115,9 @@ static const struct config_setting engine[] = {
      "layers on the graphics card, -1 for all", 0},
     {"infer_cache_type", CONFIG_CHOICE, "f16", 0, 0, "f16|q8_0",
      "what the cache of a conversation is kept in: q8_0 takes half the memory", 0},
+    {"infer_flash_attention", CONFIG_CHOICE, "auto", 0, 0, "auto|on|off",
+     "the faster way to attend; auto is on where the device can; infer_cache_type q8_0 needs it",
+     0},
     {"infer_poll", CONFIG_INT, "50", 0, 100, NULL,
      "how long idle compute threads spin before they sleep, 0 to 100", 0},
     {"infer_prefix_mib", CONFIG_INT, "0", -1, 1 << 24, NULL,
@@ -253,6 +256,13 @@ static const struct config_setting model_fields[] = {
      "layers on the graphics card; 0 is infer_gpu_layers", 0},
     {"cache_type", CONFIG_CHOICE, "usual", 0, 0, "usual|f16|q8_0",
      "what the cache is kept in; usual is infer_cache_type", 0},
+    {"flash_attention", CONFIG_CHOICE, "usual", 0, 0, "usual|auto|on|off",
+     "the faster way to attend; usual is infer_flash_attention", 0},
+    {"adapters", CONFIG_LIST, "", 0, 0, NULL,
+     "LoRA adapters in GGUF that were made for the file, NAME=FILE each: they are offered as "
+     "models "
+     "under these names",
+     0},
     {.name = NULL},
 };
 static const struct config_setting upstream_fields[] = {

@@ -17,6 +17,10 @@ static bool add_infer_args(struct cli *cli, const struct config_section *section
 static bool add_models(struct cli *cli, struct api_options *options, struct status *st);
 static bool add_model_section(struct cli *cli, const struct config_section *section,
                               struct api_options *options, struct status *st);
+static bool add_adapters(struct cli *cli, const struct config_section *section,
+                         struct api_options *options, struct status *st);
+static bool add_seed(const struct api_model_seed *seed, struct api_options *options,
+                     struct status *st);
 static bool add_upstreams(struct cli *cli, struct api_options *options, struct status *st);
 static bool copy_list(struct cli *cli, const char *name, struct text *out, size_t out_max,
                       size_t *count, struct status *st);
@@ -222,6 +226,10 @@ static bool add_infer_args(struct cli *cli, const struct config_section *section
                                              : config_section_text(section, "cache_type");
     if (!text_equal(cache_type, TEXT("usual")))
         args[count++] = arena_format(cli->arena, "--cache-type=%.*s", TEXT_ARG(cache_type));
+    struct text flash = section == NULL ? config_text(config, "infer_flash_attention")
+                                        : config_section_text(section, "flash_attention");
+    if (!text_equal(flash, TEXT("usual")))
+        args[count++] = arena_format(cli->arena, "--flash-attention=%.*s", TEXT_ARG(flash));
     if (section == NULL) {
         args[count++] =
             arena_format(cli->arena, "--poll=%lld", (long long)config_int(config, "infer_poll"));
@@ -276,14 +284,44 @@ static bool add_model_section(struct cli *cli, const struct config_section *sect
     if (!known)
         return status_fail(st, STATUS_INVALID, "there is no section [upstream %.*s]",
                            TEXT_ARG(seed.upstream));
-    for (size_t i = 0; i < options->models_count; i++) {
-        if (text_equal(options->models[i].id, seed.id))
-            return status_fail(st, STATUS_INVALID, "the setting `model` has the same name");
+    return add_seed(&seed, options, st) && add_adapters(cli, section, options, st) &&
+           (seed.path.len == 0 || add_infer_args(cli, section, options, st));
+}
+
+/* `adapters = NAME=FILE, …`: each a model of its own. */
+static bool add_adapters(struct cli *cli, const struct config_section *section,
+                         struct api_options *options, struct status *st)
+{
+    const struct text *adapters;
+    size_t count = config_section_list(section, "adapters", &adapters);
+    if (count > 0 && config_section_text(section, "path").len == 0)
+        return status_fail(st, STATUS_INVALID, "`adapters` needs `path`");
+    for (size_t i = 0; i < count; i++) {
+        struct text path = adapters[i], name;
+        bool both = text_split(&path, '=', &name);
+        struct api_model_seed seed = {.id = text_trim(name), .base = section->name};
+        path = text_trim(path);
+        if (!both || seed.id.len == 0 || path.len == 0)
+            return status_fail(st, STATUS_INVALID, "`adapters` has %.*s, which is not NAME=FILE",
+                               TEXT_ARG(text_take(adapters[i], 100)));
+        seed.path = absolute(path, cli->arena);
+        if (!add_seed(&seed, options, st))
+            return false;
     }
+    return true;
+}
+
+static bool add_seed(const struct api_model_seed *seed, struct api_options *options,
+                     struct status *st)
+{
+    for (size_t i = 0; i < options->models_count; i++)
+        if (text_equal(options->models[i].id, seed->id))
+            return status_fail(st, STATUS_INVALID, "another model is called %.*s",
+                               TEXT_ARG(seed->id));
     if (options->models_count == API_SEEDS_MAX)
         return status_fail(st, STATUS_INVALID, "there are more than %d models", API_SEEDS_MAX);
-    options->models[options->models_count++] = seed;
-    return seed.path.len == 0 || add_infer_args(cli, section, options, st);
+    options->models[options->models_count++] = *seed;
+    return true;
 }
 
 static bool add_upstreams(struct cli *cli, struct api_options *options, struct status *st)

@@ -47,13 +47,19 @@ static void sections(void **state)
               "listen = unix:/x, 127.0.0.1:1\n"
               "[upstream big]\nurl = https://h/v1\nkey = k\n"
               "[model large]\nupstream = big\nupstream_model = gpt\ncontext = 100\n"
-              "[model small]\npath = /abs/x.gguf\nname = Small one\n",
+              "[model small]\npath = /abs/x.gguf\nname = Small one\n"
+              "adapters = red=/abs/red=1.gguf, blue = blue.gguf\n",
               &options, &st))
         fail_msg("%s", st.text);
     assert_int_equal(options.listen_count, 2);
     assert_int_equal(options.upstreams_count, 1);
     check_text(options.upstreams[0].api_key, "k");
-    assert_int_equal(options.models_count, 3);
+    assert_int_equal(options.models_count, 5);
+    check_text(options.models[3].id, "red");
+    check_text(options.models[3].base, "small");
+    check_text(options.models[3].path, "/abs/red=1.gguf");
+    check_text(options.models[4].id, "blue");
+    check_text(options.models[4].path, arena_format(arena, "%s/blue.gguf", cwd).at);
     check_text(options.models[0].id, "Smol-LM.Q4");
     check_text(options.models[0].path, arena_format(arena, "%s/models/Smol LM.Q4.gguf", cwd).at);
     check_text(options.models[1].upstream_model, "gpt");
@@ -129,29 +135,34 @@ static void engine(void **state)
     assert_true(make(arena, "[model a]\npath=/a.gguf\n", &options, &st));
     assert_int_equal(options.infer_args_count, 1);
     check_text(options.infer_args[0].model, "");
-    check_text(joined(arena, &options.infer_args[0]), "--cache-type=f16 --poll=50 --log=info,text");
+    check_text(joined(arena, &options.infer_args[0]),
+               "--cache-type=f16 --flash-attention=auto --poll=50 --log=info,text");
     static const char file[] =
         "infer_context=1024\ninfer_parallel=3\ninfer_queue=5\ninfer_threads=2\ninfer_batch=64\n"
         "infer_queue_tokens=77\ninfer_tenant_queue=4\ninfer_tenant_queue_tokens=66\n"
         "infer_step_target=150\ninfer_lag=88\ninfer_preempt_memory=99\n"
         "infer_prompt_budget=32\ninfer_gpu_layers=-1\ninfer_prefix_mib=-1\n"
         "infer_prefix_tenant_mib=8\ninfer_cache_type=q8_0\ninfer_poll=0\n"
+        "infer_flash_attention=on\n"
         "infer_lock_memory=on\nlog_level=warn\nlog_format=json\n"
         "[upstream u]\nurl=https://h/v1\n[model far]\nupstream=u\n"
         "[model b]\npath=/b.gguf\ncontext=2048\nparallel=7\nqueue=9\nthreads=1\nbatch=128\n"
-        "prompt_budget=16\ngpu_layers=4\nprefix_mib=64\ncache_type=f16\n";
+        "prompt_budget=16\ngpu_layers=4\nprefix_mib=64\ncache_type=f16\n"
+        "flash_attention=off\n";
     if (!make(arena, file, &options, &st))
         fail_msg("%s", st.text);
     assert_int_equal(options.infer_args_count, 2);
-    check_text(joined(arena, &options.infer_args[0]),
-               "--context=1024 --parallel=3 --queue=5 --queue-tokens=77 --tenant-queue=4 "
-               "--tenant-queue-tokens=66 --threads=2 --batch=64 --step-target=150 "
-               "--prompt-budget=32 --lag=88 --preempt-memory=99 --gpu-layers=-1 --prefix-mib=-1 "
-               "--prefix-tenant-mib=8 --cache-type=q8_0 --poll=0 --lock-memory --log=warn,json");
+    check_text(
+        joined(arena, &options.infer_args[0]),
+        "--context=1024 --parallel=3 --queue=5 --queue-tokens=77 --tenant-queue=4 "
+        "--tenant-queue-tokens=66 --threads=2 --batch=64 --step-target=150 "
+        "--prompt-budget=32 --lag=88 --preempt-memory=99 --gpu-layers=-1 --prefix-mib=-1 "
+        "--prefix-tenant-mib=8 --cache-type=q8_0 --flash-attention=on --poll=0 --lock-memory "
+        "--log=warn,json");
     check_text(options.infer_args[1].model, "b");
     check_text(joined(arena, &options.infer_args[1]),
                "--context=2048 --parallel=7 --queue=9 --threads=1 --batch=128 --prompt-budget=16 "
-               "--gpu-layers=4 --prefix-mib=64 --cache-type=f16");
+               "--gpu-layers=4 --prefix-mib=64 --cache-type=f16 --flash-attention=off");
     assert_int_equal(options.models[1].context_tokens, 2048);
 }
 
@@ -162,12 +173,16 @@ static const struct {
     {"[model a]\npath=x\nupstream=y", "w.ini:1: [model a]: needs either `path` or `upstream`"},
     {"[model a]\nupstream=y", "w.ini:1: [model a]: there is no section [upstream y]"},
     {"\n[upstream u]\n", "w.ini:2: [upstream u] needs `url`"},
-    {"model=/a.gguf\n[model a]\npath=x",
-     "w.ini:2: [model a]: the setting `model` has the same name"},
+    {"model=/a.gguf\n[model a]\npath=x", "w.ini:2: [model a]: another model is called a"},
     {"infer_batch=31", "infer_batch must be 0, or at least 32"},
     {"infer_context=15", "infer_context must be 0, or at least 16"},
     {"[model a]\npath=x\ncontext=15", "w.ini:1: [model a]: context must be 0, or at least 16"},
     {"[model a]\npath=x\nbatch=1", "w.ini:1: [model a]: batch must be 0, or at least 32"},
+    {"[model a]\npath=x\nadapters=b=/y,c", "w.ini:1: [model a]: `adapters` has c, which is not "
+                                           "NAME=FILE"},
+    {"[model a]\npath=x\nadapters=a=/y", "w.ini:1: [model a]: another model is called a"},
+    {"[upstream u]\nurl=https://h/v1\n[model a]\nupstream=u\nadapters=b=/y",
+     "w.ini:3: [model a]: `adapters` needs `path`"},
     {"tls_key=x", "tls_certificate and tls_key need each other"},
     {"listen=1,2,3,4,5,6,7,8,9", "listen has more than 8 items"},
 };

@@ -83,6 +83,10 @@ int main(int argc, char **argv)
     model_llama_watch(library_dies);
     if (!model_kind_of(model_path, &program.kind, &st))
         return fail(EXIT_NEVER, &st);
+    if (program.kind != MODEL_KIND_CHAT && program.settings.llama.adapters_count > 0) {
+        status_fail(&st, STATUS_INVALID, "a model that makes vectors takes no --adapter");
+        return fail(EXIT_USAGE, &st);
+    }
     if (program.settings.tls.certificate_file != NULL &&
         !http_tls_server_open(&program.settings.tls, &program.tls, &st))
         return fail(EXIT_USAGE, &st);
@@ -118,6 +122,8 @@ static void main_fiber(void *arg)
         .name = text_of(p->settings.name),
         .token = {p->settings.token, p->settings.token_len},
         .tls = p->tls,
+        .adapters = p->settings.adapters,
+        .adapters_count = p->settings.llama.adapters_count,
     };
     if (!open_model(p, &server, &st)) {
         p->exit_code = fail(EXIT_BROKEN, &st);
@@ -251,7 +257,11 @@ static bool close_files(const struct weir_infer_settings *s, enum model_kind kin
         .devices = s->llama.gpu_layers != 0,
     };
     enum { GIVEN = 6 };
-    static_assert(GIVEN + MODEL_ONNX_PATHS <= INFER_SANDBOX_PATHS_MAX, "all have room");
+    static_assert(GIVEN + MODEL_ONNX_PATHS <= INFER_SANDBOX_PATHS_MAX &&
+                      GIVEN + MODEL_ADAPTERS_MAX <= INFER_SANDBOX_PATHS_MAX,
+                  "all have room");
+    for (uint32_t i = 0; i < s->llama.adapters_count; i++)
+        paths.read[GIVEN + i] = s->llama.adapters[i];
     if (kind == MODEL_KIND_EMBED_ONNX) {
         if (!model_onnx_find(s->llama.path, &files, st))
             return false;

@@ -14,6 +14,7 @@ enum { DRAIN_MS_USUAL = 30000 };
 enum option_code {
     OPTION_MODEL = 1,
     OPTION_NAME,
+    OPTION_ADAPTER,
     OPTION_LISTEN,
     OPTION_TOKEN_FILE,
     OPTION_TLS_CERTIFICATE,
@@ -34,6 +35,7 @@ enum option_code {
     OPTION_TENANT_QUEUE_TOKENS,
     OPTION_GPU_LAYERS,
     OPTION_CACHE_TYPE,
+    OPTION_FLASH,
     OPTION_POLL,
     OPTION_PREFIX_MIB,
     OPTION_PREFIX_TENANT_MIB,
@@ -48,6 +50,7 @@ enum option_code {
 static const struct option options[] = {
     {"model", required_argument, NULL, OPTION_MODEL},
     {"name", required_argument, NULL, OPTION_NAME},
+    {"adapter", required_argument, NULL, OPTION_ADAPTER},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
     {"tls-certificate", required_argument, NULL, OPTION_TLS_CERTIFICATE},
@@ -68,6 +71,7 @@ static const struct option options[] = {
     {"tenant-queue-tokens", required_argument, NULL, OPTION_TENANT_QUEUE_TOKENS},
     {"gpu-layers", required_argument, NULL, OPTION_GPU_LAYERS},
     {"cache-type", required_argument, NULL, OPTION_CACHE_TYPE},
+    {"flash-attention", required_argument, NULL, OPTION_FLASH},
     {"poll", required_argument, NULL, OPTION_POLL},
     {"prefix-mib", required_argument, NULL, OPTION_PREFIX_MIB},
     {"prefix-tenant-mib", required_argument, NULL, OPTION_PREFIX_TENANT_MIB},
@@ -102,6 +106,8 @@ static const char help[] =
     "  --model=FILE         the weights, a GGUF file; or a folder with a model.onnx, or an .onnx\n"
     "                       file, which makes embeddings, as some GGUF files do\n"
     "  --name=NAME          what clients call the model; by default the name of the file\n"
+    "  --adapter=NAME=FILE  a LoRA adapter in GGUF that was made for the model: clients get it\n"
+    "                       as the model NAME; up to 31\n"
     "  --listen=ADDRESS     host:port or unix:/path; 127.0.0.1:8081\n"
     "  --token-file=FILE    clients must send what stands in it as bearer token\n"
     "                       (or WEIR_INFER_TOKEN in the environment); beyond this machine\n"
@@ -130,6 +136,9 @@ static const char help[] =
     "                       prompt tokens of those; three quarters of --queue-tokens\n"
     "  --gpu-layers=N       layers on the graphics card, -1 for all\n"
     "  --cache-type=TYPE    f16 or q8_0\n"
+    "  --flash-attention=auto|on|off\n"
+    "                       the faster way to attend; auto is on where the device can; q8_0 needs\n"
+    "                       it; auto\n"
     "  --poll=N             0 to 100: how long idle compute threads spin; 50\n"
     "  --prefix-mib=N       memory in MiB for prompts that were computed before, so that one with\n"
     "                       the same beginning need not be; -1: none; 512, or an eighth of what "
@@ -157,6 +166,9 @@ static bool set(struct weir_infer_settings *s, enum option_code code, const char
                 struct status *st);
 static bool number(enum option_code code, const char *value, int64_t *out, struct status *st);
 static bool set_log(const char *value, struct status *st);
+static bool add_adapter(struct weir_infer_settings *s, const char *value, struct status *st);
+static bool set_flash(struct weir_infer_settings *s, const char *value, struct status *st);
+static bool check_adapters(const struct weir_infer_settings *s, struct status *st);
 static bool check_openness(const struct weir_infer_settings *s, struct status *st);
 static bool read_token(struct weir_infer_settings *s, struct status *st);
 static const char *file_name(const char *path);
@@ -185,8 +197,8 @@ bool weir_infer_settings_read(int argc, char **argv, struct weir_infer_settings 
         return status_fail(st, STATUS_INVALID, "--model is missing; see weir-infer --help");
     if (s->name == NULL)
         s->name = file_name(s->llama.path);
-    return net_address_parse(text_of(s->listen_text), &s->listen, st) && read_token(s, st) &&
-           check_openness(s, st);
+    return net_address_parse(text_of(s->listen_text), &s->listen, st) && check_adapters(s, st) &&
+           read_token(s, st) && check_openness(s, st);
 }
 
 /* What others can reach is encrypted and asks who they are, unless somebody has said that it need
@@ -230,6 +242,8 @@ static bool set(struct weir_infer_settings *s, enum option_code code, const char
         return value[0] != 0 && text_utf8_valid(text_of(value))
                    ? true
                    : status_fail(st, STATUS_INVALID, "--name must be a text");
+    case OPTION_ADAPTER:
+        return add_adapter(s, value, st);
     case OPTION_LISTEN:
         s->listen_text = value;
         return true;
@@ -292,6 +306,8 @@ static bool set(struct weir_infer_settings *s, enum option_code code, const char
         return s->llama.cache_type == MODEL_CACHE_Q8_0 || strcmp(value, "f16") == 0
                    ? true
                    : status_fail(st, STATUS_INVALID, "--cache-type is f16 or q8_0");
+    case OPTION_FLASH:
+        return set_flash(s, value, st);
     case OPTION_POLL:
         s->llama.poll = (int)n;
         return true;
@@ -335,6 +351,45 @@ static bool number(enum option_code code, const char *value, int64_t *out, struc
         option++;
     return status_fail(st, STATUS_INVALID, "--%s must be a number from %lld to %lld, not %s",
                        option->name, (long long)min, (long long)max, value);
+}
+
+/* NAME=FILE; a name has no "=". */
+static bool add_adapter(struct weir_infer_settings *s, const char *value, struct status *st)
+{
+    const char *equals = strchr(value, '=');
+    struct text name = {value, equals == NULL ? 0 : (size_t)(equals - value)};
+    if (name.len == 0 || equals[1] == 0 || !text_utf8_valid(name))
+        return status_fail(st, STATUS_INVALID, "--adapter must be NAME=FILE, not %s", value);
+    if (s->llama.adapters_count == MODEL_ADAPTERS_MAX)
+        return status_fail(st, STATUS_INVALID, "there are more than %d adapters",
+                           MODEL_ADAPTERS_MAX);
+    s->adapters[s->llama.adapters_count] = name;
+    s->llama.adapters[s->llama.adapters_count++] = equals + 1;
+    return true;
+}
+
+static bool check_adapters(const struct weir_infer_settings *s, struct status *st)
+{
+    for (uint32_t i = 0; i < s->llama.adapters_count; i++) {
+        bool taken = text_equal(s->adapters[i], text_of(s->name));
+        for (uint32_t k = 0; k < i; k++)
+            taken = taken || text_equal(s->adapters[i], s->adapters[k]);
+        if (taken)
+            return status_fail(st, STATUS_INVALID, "two models are called %.*s",
+                               TEXT_ARG(s->adapters[i]));
+    }
+    return true;
+}
+
+static bool set_flash(struct weir_infer_settings *s, const char *value, struct status *st)
+{
+    static const char *const names[MODEL_FLASH_COUNT] = {"auto", "on", "off"};
+    for (int i = 0; i < MODEL_FLASH_COUNT; i++)
+        if (strcmp(value, names[i]) == 0) {
+            s->llama.flash = (enum model_flash)i;
+            return true;
+        }
+    return status_fail(st, STATUS_INVALID, "--flash-attention is auto, on or off");
 }
 
 static bool set_log(const char *value, struct status *st)

@@ -8,6 +8,7 @@
 #include "model_llama.h"
 #include "net.h"
 #include "status.h"
+#include "text.h"
 
 enum { WEIR_INFER_TOKEN_BYTES_MAX = 512 };
 
@@ -16,6 +17,7 @@ struct weir_infer_settings {
     struct engine_options engine;
     struct net_address listen;
     const char *listen_text, *name, *token_file;
+    struct text adapters[MODEL_ADAPTERS_MAX]; /* names of llama.adapters */
     struct http_tls_server_options tls;
     bool allow_plaintext, no_sandbox;
     char token[WEIR_INFER_TOKEN_BYTES_MAX];

@@ -197,6 +197,7 @@ bool engine_submit(struct engine *engine, const struct engine_job *job, struct e
     WEIR_ASSERT(loop_current() == engine->loop && job->prompt_count > 0);
     if (!engine_admits(engine, job->tenant, 1, job->prompt_count, st))
         return false;
+    WEIR_ASSERT(job->adapter <= engine->facts.adapters);
     uint32_t context = engine->facts.context;
     if (job->prompt_count >= context)
         return status_fail(st, STATUS_INVALID,
@@ -243,6 +244,7 @@ static struct engine_request *request_new(struct engine *engine, const struct en
         .output_max = output_max,
         .tenant = engine_vtc_id(job->tenant),
         .weight = job->weight,
+        .group = job->adapter,
         .state = ENGINE_TASK_OUT,
         .sequence = -1,
     };
@@ -422,6 +424,7 @@ void engine_request_drop_holder(struct engine_request *request)
     engine_sampler_free(request->sampler);
     free(request->ring.at);
     free(request->logprobs);
+    free(request->prefix.beginnings.at);
     free(request->prompt);
     free((void *)(uintptr_t)request->tenant.at);
     free(request);

@@ -60,9 +60,10 @@ struct engine_facts {
     int32_t ends[ENGINE_ENDS_MAX]; /* tokens by which the model says that it is done */
     uint32_t ends_count;
     uint64_t weights_bytes, kv_bytes;
-    uint32_t window; /* 0: a cached sequence can be cut at any token; else only one of at most so
-                      * many tokens can, and a longer one goes on from its end alone */
-    bool recurrent;  /* a cached sequence cannot be cut at all */
+    uint32_t window;   /* 0: a cached sequence can be cut at any token; else only one of at most so
+                        * many tokens can, and a longer one goes on from its end alone */
+    bool recurrent;    /* a cached sequence cannot be cut at all */
+    uint32_t adapters; /* variants of it, besides itself; below ENGINE_SCHED_GROUPS_MAX */
 };
 
 struct engine_job {
@@ -72,6 +73,7 @@ struct engine_job {
     bool ignore_end;       /* the model may not say that it is done; for benchmarks */
     struct text tenant;    /* whose turn it is; "" for nobody's */
     uint32_t weight;       /* of the tenant: engine_vtc.h; 0: the usual */
+    uint32_t adapter;      /* which variant of the model answers; 0: itself */
     bool logprobs;         /* each token comes with how likely it was, and with `tops` others */
     uint32_t tops;         /* at most ENGINE_LIKELY_MAX */
     struct engine_sampling sampling;

@@ -11,6 +11,7 @@ struct engine_batch {
     uint32_t rows;
     int32_t *token, *position, *sequence; /* per row; rows of one sequence stand together */
     bool *wants;                          /* per row: its logits will be asked for */
+    uint32_t adapter;                     /* of all rows; 0: none, at most facts.adapters */
 };
 
 enum engine_decode {

@@ -7,6 +7,7 @@
 #include "base.h"
 #include "engine_backend.h"
 #include "engine.h"
+#include "engine_leaders.h"
 #include "engine_pace.h"
 #include "engine_quota.h"
 #include "engine_ring.h"
@@ -36,6 +37,8 @@ struct engine_request {
     /* The engine thread's. The times are read by the loop's thread after the end came. */
     struct engine_task task;
     struct {
+        struct engine_beginnings beginnings; /* made when it first waits behind others */
+        bool hashed;
         bool entered;    /* what is known of the prompt was looked up */
         uint32_t cached; /* tokens that were; read by the loop's thread as the times are */
         uint32_t share_at, end_at; /* where the state is to be saved; 0: nowhere */

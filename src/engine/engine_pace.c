@@ -55,7 +55,8 @@ void engine_pace_calibrate_prompt(struct engine_pace *pace, uint32_t tokens, int
 uint32_t engine_pace_budget(struct engine_pace *pace, const struct engine_demand *demand)
 {
     uint32_t room = pace->batch > demand->writers ? pace->batch - demand->writers : 1;
-    if (demand->writers == 0)
+    uint32_t writers = demand->writers + demand->other_writers; /* who wait for this step */
+    if (writers == 0)
         return fitting(pace, ENGINE_PACE_BURST * (double)pace->target_us, room);
     if (pace->fixed > 0)
         return pace->fixed < room ? pace->fixed : room;
@@ -63,7 +64,8 @@ uint32_t engine_pace_budget(struct engine_pace *pace, const struct engine_demand
     pace->credit += gained;
     if (pace->credit > pace->bursts_kept)
         pace->credit = pace->bursts_kept;
-    double writing = decode_us(pace, demand->writers), target = (double)pace->target_us;
+    double writing = decode_us(pace, demand->writers);
+    double target = (double)pace->target_us / (1 + demand->other_groups); /* each has its turn */
     if (target < writing * 2)
         target = writing * 2;
     uint32_t tokens = fitting(pace, target - writing, room);
@@ -72,12 +74,12 @@ uint32_t engine_pace_budget(struct engine_pace *pace, const struct engine_demand
     uint32_t all = demand->prompt_tokens < room ? (uint32_t)demand->prompt_tokens : room;
     double done = (double)demand->prompts * all / (double)demand->prompt_tokens;
     bool burst =
-        done >= demand->writers &&
+        done >= writers &&
         engine_pace_estimate_us(pace, demand->writers, all) <= ENGINE_PACE_BURST * target &&
-        pace->credit >= demand->writers;
+        pace->credit >= writers;
     if (!burst)
         return tokens;
-    pace->credit -= demand->writers;
+    pace->credit -= writers;
     return all;
 }
 

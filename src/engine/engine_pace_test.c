@@ -38,16 +38,16 @@ static void budgets(void **state)
         struct engine_demand demand;
         uint32_t want;
     } rows[] = {
-        {"nobody writes", {0, 1, 4000}, BATCH},
-        {"one long prompt", {8, 1, 4000}, 164},
-        {"it fits", {1, 1, 100}, 185},
-        {"seven short ones beside one writer: at once", {1, 7, 480}, 480},
-        {"more than a batch: most of them", {1, 7, 560}, BATCH - 1},
-        {"too long to be done by it", {1, 1, 1000}, 185},
-        {"two longer ones, of which one would be done", {2, 2, 1000}, 182},
-        {"more suffer than gain", {4, 2, 300}, 176},
-        {"one long prompt, alone beside one writer", {1, 1, 500}, 500},
-        {"writing alone takes more than half the target", {40, 1, 4000}, 132},
+        {"nobody writes", {0, 1, 4000, 0, 0}, BATCH},
+        {"one long prompt", {8, 1, 4000, 0, 0}, 164},
+        {"it fits", {1, 1, 100, 0, 0}, 185},
+        {"seven short ones beside one writer: at once", {1, 7, 480, 0, 0}, 480},
+        {"more than a batch: most of them", {1, 7, 560, 0, 0}, BATCH - 1},
+        {"too long to be done by it", {1, 1, 1000, 0, 0}, 185},
+        {"two longer ones, of which one would be done", {2, 2, 1000, 0, 0}, 182},
+        {"more suffer than gain", {4, 2, 300, 0, 0}, 176},
+        {"one long prompt, alone beside one writer", {1, 1, 500, 0, 0}, 500},
+        {"writing alone takes more than half the target", {40, 1, 4000, 0, 0}, 132},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct engine_pace pace = open_pace(0);
@@ -58,7 +58,7 @@ static void budgets(void **state)
     assert_int_equal(engine_pace_budget(&pace, &rows[0].demand), BATCH);
     assert_int_equal(engine_pace_budget(&pace, &rows[3].demand), 96);
     /* A burst is no longer than four targets. */
-    struct engine_demand many = {SEQUENCES, SEQUENCES, 480};
+    struct engine_demand many = {SEQUENCES, SEQUENCES, 480, 0, 0};
     pace = open_pace(0);
     assert_int_equal(engine_pace_budget(&pace, &many), 480);
     pace = open_pace(0);
@@ -73,8 +73,26 @@ static void budgets(void **state)
     assert_int_equal(engine_pace_budget(&pace, &rows[1].demand), ENGINE_PACE_TOKENS_MIN);
     pace.prompt_us = 10000; /* nobody writes, but a batch would take five seconds */
     assert_int_equal(engine_pace_budget(&pace, &rows[0].demand), 80);
-    struct engine_demand full = {BATCH, 1, 10};
+    struct engine_demand full = {BATCH, 1, 10, 0, 0};
     assert_int_equal(engine_pace_budget(&pace, &full), 1);
+}
+
+/* Who writes in another group waits for this step and for its own: each has its part of the target,
+ * and nobody's prompts take all of a step because nobody of their group writes. */
+static void groups_share_the_target(void **state)
+{
+    (void)state;
+    struct engine_pace pace = open_pace(0);
+    struct engine_demand demand = {.prompts = 1, .prompt_tokens = 4000, .other_groups = 1};
+    assert_int_equal(engine_pace_budget(&pace, &demand), BATCH); /* nobody waits for it */
+    demand.other_writers = 3;
+    assert_int_equal(engine_pace_budget(&pace, &demand), 100);
+    demand.other_groups = 3;
+    assert_int_equal(engine_pace_budget(&pace, &demand), 50);
+    demand.writers = 8;
+    assert_int_equal(engine_pace_budget(&pace, &demand), 36); /* half of a step, however many */
+    pace = open_pace(96);
+    assert_int_equal(engine_pace_budget(&pace, &demand), 96);
 }
 
 /* Of the gaps between the tokens of those who write, few are long ones, however many prompts come.
@@ -83,7 +101,7 @@ static void bursts_are_rare(void **state)
 {
     (void)state;
     struct engine_pace pace = open_pace(0);
-    struct engine_demand demand = {2, 4, 400};
+    struct engine_demand demand = {2, 4, 400, 0, 0};
     uint32_t longer = 0, steps = 2000;
     for (uint32_t i = 0; i < steps; i++)
         longer += engine_pace_budget(&pace, &demand) == 400;
@@ -101,7 +119,7 @@ static void what_is_the_same_for_any_number(void **state)
     engine_pace_calibrate_prompt(&pace, 8, 28000); /* 20 ms, and 1 ms each */
     engine_pace_calibrate_prompt(&pace, 64, 84000);
     assert_float_equal(engine_pace_estimate_us(&pace, 0, 100), 120000, 1);
-    struct engine_demand demand = {8, 1, 4000};
+    struct engine_demand demand = {8, 1, 4000, 0, 0};
     assert_int_equal(engine_pace_budget(&pace, &demand), 140);
     for (int i = 0; i < 100; i++)
         engine_pace_measured(&pace, 8, 16, 40000 + 36000);
@@ -134,7 +152,7 @@ static void no_time_at_all(void **state)
     (void)state;
     struct engine_pace pace;
     engine_pace_open(&pace, BATCH, SEQUENCES, TARGET_US, 0);
-    struct engine_demand demand = {8, 1, 4000};
+    struct engine_demand demand = {8, 1, 4000, 0, 0};
     assert_int_equal(engine_pace_budget(&pace, &demand), BATCH - 8);
     engine_pace_calibrate_decode(&pace, 1, 0);
     engine_pace_calibrate_decode(&pace, 8, 0);
@@ -147,9 +165,13 @@ static void no_time_at_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(estimates),       cmocka_unit_test(budgets),
-        cmocka_unit_test(bursts_are_rare), cmocka_unit_test(what_is_the_same_for_any_number),
-        cmocka_unit_test(it_learns),       cmocka_unit_test(no_time_at_all),
+        cmocka_unit_test(estimates),
+        cmocka_unit_test(budgets),
+        cmocka_unit_test(groups_share_the_target),
+        cmocka_unit_test(bursts_are_rare),
+        cmocka_unit_test(what_is_the_same_for_any_number),
+        cmocka_unit_test(it_learns),
+        cmocka_unit_test(no_time_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,17 +10,22 @@ enum {
     RESTORE_MIN = 16,              /* tokens: fewer are computed as fast as copied */
     COPY_US_MIN = 20000,           /* see may_copy */
     HOLD_US_MAX = 120000000,       /* so long one prompt waits for another at most */
+    LOOKED_AT_MAX = 512,           /* of those that wait; others are computed by themselves */
 };
 static const uint64_t bytes_usual = 512 * MIB;
 
 struct engine_prefix {
     struct engine_radix *kept;
+    struct engine_leaders *leaders; /* of the step being made */
     uint32_t window;
     int64_t copied_us; /* in this step */
     double token_us,
         byte_us; /* moving averages: computing one token, copying one byte; 0: unknown */
 };
 
+static void hold_one(struct engine *e, struct engine_request *r, int64_t now);
+static const struct engine_beginnings *beginnings_of(struct engine_request *r);
+static uint32_t done_blocks(const struct engine_request *r);
 static struct engine_request *leader_of(struct engine *e, struct engine_request *r,
                                         uint32_t *common);
 static void cut_at(struct engine_prefix *p, struct engine_request *r, uint32_t common);
@@ -57,6 +62,7 @@ void engine_prefix_open(struct engine *e)
         .scope_bytes_max = e->options.prefix_tenant_bytes_max,
         .window = p->window,
     });
+    p->leaders = engine_leaders_new();
     e->prefix = p;
 }
 
@@ -65,6 +71,7 @@ void engine_prefix_close(struct engine *e)
     if (e->prefix == NULL)
         return;
     engine_radix_free(e->prefix->kept);
+    engine_leaders_free(e->prefix->leaders);
     free(e->prefix);
     e->prefix = NULL;
 }
@@ -76,24 +83,40 @@ void engine_prefix_hold(struct engine *e, int64_t now)
     if (p == NULL)
         return;
     p->copied_us = 0;
-    if (engine_sched_counts(e->sched).sequences_free == 0)
+    struct engine_sched_counts counts = engine_sched_counts(e->sched);
+    if (counts.sequences_free == 0 || counts.waiting == 0)
         return;
+    engine_leaders_clear(p->leaders);
+    for (struct engine_request *l = e->first; l != NULL; l = l->after)
+        if (l->task.state == ENGINE_TASK_PROMPT && (!l->task.paused || !l->prefix.entered))
+            engine_leaders_add(p->leaders, beginnings_of(l), done_blocks(l), l);
+    uint32_t looked_at = 0;
     for (struct engine_request *r = e->first; r != NULL; r = r->after) {
-        if (r->task.state != ENGINE_TASK_WAITING || r->kept != NULL)
+        if (r->task.state != ENGINE_TASK_WAITING)
             continue;
-        uint32_t common = 0;
-        struct engine_request *leader = leader_of(e, r, &common);
-        r->prefix.entered = r->task.held = false;
-        if (leader == NULL) {
-            r->prefix.held_us = 0;
-            continue;
-        }
-        if (r->prefix.held_us == 0 && leader->task.state == ENGINE_TASK_PROMPT)
-            r->prefix.held_us = now;
-        r->task.held = r->prefix.held_us == 0 || now - r->prefix.held_us <= HOLD_US_MAX;
-        if (r->task.held)
-            cut_at(p, leader, common);
+        if (++looked_at > LOOKED_AT_MAX)
+            r->prefix.entered = r->task.held = false;
+        else if (r->kept == NULL)
+            hold_one(e, r, now);
+        if (looked_at <= LOOKED_AT_MAX && !r->task.held)
+            engine_leaders_add(p->leaders, beginnings_of(r), 0, r);
     }
+}
+
+static void hold_one(struct engine *e, struct engine_request *r, int64_t now)
+{
+    uint32_t common = 0;
+    struct engine_request *leader = leader_of(e, r, &common);
+    r->prefix.entered = r->task.held = false;
+    if (leader == NULL) {
+        r->prefix.held_us = 0;
+        return;
+    }
+    if (r->prefix.held_us == 0 && leader->task.state == ENGINE_TASK_PROMPT)
+        r->prefix.held_us = now;
+    r->task.held = r->prefix.held_us == 0 || now - r->prefix.held_us <= HOLD_US_MAX;
+    if (r->task.held)
+        cut_at(e->prefix, leader, common);
 }
 
 /* Whose prompt, being computed or about to be, begins as r's does; NULL when it is not worth
@@ -101,30 +124,33 @@ void engine_prefix_hold(struct engine *e, int64_t now)
 static struct engine_request *leader_of(struct engine *e, struct engine_request *r,
                                         uint32_t *common)
 {
-    struct engine_request *best = NULL;
     uint32_t count = r->prompt_count - 1; /* the last one is always computed, for its logits */
-    bool before = true;
-    if (count < GAIN_MIN)
+    struct engine_request *leader = engine_leaders_find(e->prefix->leaders, beginnings_of(r));
+    if (leader == NULL || !same_scope(leader, r))
         return NULL;
-    for (struct engine_request *l = e->first; l != NULL; l = l->after) {
-        before = before && l != r;
-        bool computes =
-            l->task.state == ENGINE_TASK_PROMPT && (!l->task.paused || !l->prefix.entered);
-        bool will = before && l->task.state == ENGINE_TASK_WAITING && !l->task.held;
-        if (l == r || !(computes || will) || !same_scope(l, r))
-            continue;
-        uint32_t most = l->prompt_count < count ? l->prompt_count : count;
-        uint32_t alike = engine_radix_common(l->prompt, r->prompt, most);
-        if (alike < GAIN_MIN || l->task.computed >= alike || (best != NULL && alike <= *common))
-            continue;
-        best = l;
-        *common = alike;
-    }
-    if (best == NULL)
+    uint32_t most = leader->prompt_count < count ? leader->prompt_count : count;
+    *common = engine_radix_common(leader->prompt, r->prompt, most);
+    if (*common < GAIN_MIN || leader->task.computed >= *common)
         return NULL;
     struct engine_radix_found found;
     find(e, r, count, &found);
-    return *common >= found.tokens + GAIN_MIN ? best : NULL;
+    return *common >= found.tokens + GAIN_MIN ? leader : NULL;
+}
+
+/* It may still have to compute the part of a block that others share behind their last whole one.
+ */
+static uint32_t done_blocks(const struct engine_request *r)
+{
+    return r->task.computed < ENGINE_RADIX_BLOCK ? 0 : r->task.computed - ENGINE_RADIX_BLOCK;
+}
+
+static const struct engine_beginnings *beginnings_of(struct engine_request *r)
+{
+    if (!r->prefix.hashed)
+        r->prefix.beginnings =
+            engine_beginnings_of(r->task.tenant + r->task.group, r->prompt, r->prompt_count);
+    r->prefix.hashed = true;
+    return &r->prefix.beginnings;
 }
 
 /* `r` should stop after `common` tokens, so that its state is what another prompt can begin with.
@@ -314,12 +340,13 @@ static bool may_copy(const struct engine *e)
 
 static bool same_scope(const struct engine_request *a, const struct engine_request *b)
 {
-    return a->task.tenant == b->task.tenant && text_equal(a->tenant, b->tenant);
+    return a->task.tenant == b->task.tenant && a->task.group == b->task.group &&
+           text_equal(a->tenant, b->tenant);
 }
 
 static struct engine_radix_scope scope_of(const struct engine_request *r)
 {
-    return (struct engine_radix_scope){.tenant = r->tenant};
+    return (struct engine_radix_scope){.tenant = r->tenant, .adapters = r->task.group};
 }
 
 static void find(const struct engine *e, const struct engine_request *r, uint32_t count,

@@ -14,6 +14,7 @@ enum { VOCAB = 1000, SEQUENCES = 4, CONTEXT = 512, BATCH = 64 };
 
 struct sequence {
     uint32_t count, first; /* tokens; from `first` on they are still there */
+    uint32_t adapter;      /* with which they were computed */
     int32_t tokens[CONTEXT];
 };
 struct fake {
@@ -38,7 +39,8 @@ static bool fake_load(struct engine_backend *b, void (*progress)(void *, int), v
                                    .batch = BATCH,
                                    .vocab = VOCAB,
                                    .window = ((struct fake *)(void *)b)->window,
-                                   .recurrent = ((struct fake *)(void *)b)->recurrent};
+                                   .recurrent = ((struct fake *)(void *)b)->recurrent,
+                                   .adapters = 2};
     return true;
 }
 
@@ -66,6 +68,8 @@ static enum engine_decode fake_decode(struct engine_backend *b, const struct eng
         struct sequence *s = &f->sequences[batch->sequence[i]];
         WEIR_ASSERT((uint32_t)batch->position[i] == s->count && s->count < CONTEXT);
         expect_seen(f, s);
+        WEIR_ASSERT(s->count == 0 || s->adapter == batch->adapter);
+        s->adapter = batch->adapter;
         s->tokens[s->count++] = batch->token[i];
         f->next[i] = next_of(s->tokens, s->count);
     }
@@ -99,7 +103,7 @@ static bool fake_move(struct engine_backend *b, int32_t from, int32_t to)
 static size_t fake_state_size(struct engine_backend *b, int32_t sequence)
 {
     struct fake *f = (void *)b;
-    return 8 + f->sequences[sequence].count * sizeof(int32_t);
+    return offsetof(struct sequence, tokens) + f->sequences[sequence].count * sizeof(int32_t);
 }
 
 static size_t fake_state_save(struct engine_backend *b, int32_t sequence, void *out, size_t size)
@@ -198,6 +202,7 @@ static void with_engine(void (*run)(void), uint32_t window, struct engine_option
 /* A conversation: what was said so far, the answers included. */
 struct talk {
     const char *tenant;
+    uint32_t adapter;
     int32_t tokens[CONTEXT];
     uint32_t count, outputs;
     struct engine_request *request;
@@ -216,6 +221,7 @@ static void ask(struct talk *talk, uint32_t outputs)
                              .prompt_count = talk->count,
                              .output_max = outputs,
                              .tenant = text_of(talk->tenant),
+                             .adapter = talk->adapter,
                              .sampling = engine_sampling_default()};
     job.sampling.temperature = 0;
     talk->outputs = outputs;
@@ -278,6 +284,27 @@ static void a_second_turn(void)
     struct talk brief = {.tenant = "anna"};
     assert_int_equal(turn(&brief, 5, 1, 3), 0);
     assert_true(stats().prefix_bytes > 0 && stats().prefix_entries >= 3);
+}
+
+/* What one adapter made of a prompt is nothing to another: the backend here would see it. */
+static void each_adapter_has_its_own(void)
+{
+    enum { MANY = 12, SHARED = 200 };
+    struct talk talks[MANY];
+    uint32_t known[3] = {0};
+    atomic_store(&fake->hold, true);
+    for (uint32_t i = 0; i < MANY; i++) {
+        talks[i] = (struct talk){.tenant = "anna", .adapter = i % 3};
+        say(&talks[i], 5, SHARED);
+        ask(&talks[i], 20);
+    }
+    atomic_store(&fake->hold, false);
+    for (uint32_t i = 0; i < MANY; i++)
+        known[i % 3] += heard(&talks[i]);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(known[i], (MANY / 3 - 1) * (SHARED - 1));
+    struct talk other = {.tenant = "anna", .adapter = 1};
+    assert_int_equal(turn(&other, 5, SHARED, 5), SHARED - 1);
 }
 
 static void together_they_compute_it_once(void)
@@ -437,6 +464,8 @@ static void all_kinds(void)
 ENGINE_TEST(a_second_turn, a_second_turn, 0)
 ENGINE_TEST(together, together_they_compute_it_once, 0)
 ENGINE_TEST(together_in_a_big_window, together_they_compute_it_once, 400)
+ENGINE_TEST(adapters, each_adapter_has_its_own, 0)
+ENGINE_TEST(adapters_in_a_window, each_adapter_has_its_own, 64)
 ENGINE_TEST(the_same_prompt, the_same_prompt_many_times, 0)
 ENGINE_TEST(the_same_prompt_in_a_window, the_same_prompt_many_times, 64)
 ENGINE_TEST(from_a_writer, from_one_that_still_writes, 0)
@@ -460,6 +489,8 @@ int main(void)
         cmocka_unit_test(test_a_second_turn),
         cmocka_unit_test(test_together),
         cmocka_unit_test(test_together_in_a_big_window),
+        cmocka_unit_test(test_adapters),
+        cmocka_unit_test(test_adapters_in_a_window),
         cmocka_unit_test(test_the_same_prompt),
         cmocka_unit_test(test_the_same_prompt_in_a_window),
         cmocka_unit_test(test_from_a_writer),

@@ -64,6 +64,7 @@ static bool load(struct engine *e)
         return false;
     }
     WEIR_ASSERT(e->facts.parallel > 0 && e->facts.batch >= e->facts.parallel);
+    WEIR_ASSERT(e->facts.adapters < ENGINE_SCHED_GROUPS_MAX);
     uint64_t all = (uint64_t)e->facts.parallel * e->facts.context;
     uint64_t cache = e->facts.cache_tokens > 0 ? e->facts.cache_tokens : all;
     if (e->options.cache_tokens > 0 && e->options.cache_tokens < cache)
@@ -173,8 +174,8 @@ static bool step(struct engine *e)
     engine_prefix_hold(e, clock_mono_us());
     engine_make_room(e);
     engine_admit(e);
+    close_gaps(e); /* before there is more to be moved */
     engine_prefix_restore(e);
-    close_gaps(e);
     struct engine_demand demand = engine_sched_demand(e->sched);
     engine_sched_plan(e->sched, engine_pace_budget(&e->pace, &demand), &plan);
     if (plan.rows == 0) {
@@ -223,6 +224,7 @@ static void fill_batch(struct engine *e, const struct engine_plan *plan, int64_t
             atomic_fetch_add_explicit(&e->stats.prompt_tokens, chunk->count, memory_order_relaxed);
     }
     batch->rows = row;
+    batch->adapter = plan->group;
 }
 
 static void sample(struct engine *e, const struct engine_plan *plan, int64_t now)

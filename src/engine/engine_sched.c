@@ -6,7 +6,6 @@ enum { OUTPUT_USUAL_FIRST = 128 };
 
 static int32_t leave_sequence(struct engine_sched *s, struct engine_task *task);
 static void set_state(struct engine_sched *s, struct engine_task *task);
-static int32_t lowest_free(const struct engine_sched *s);
 
 struct engine_sched *engine_sched_new(const struct engine_sched_options *options)
 {
@@ -37,6 +36,7 @@ void engine_sched_free(struct engine_sched *s)
 void engine_sched_add(struct engine_sched *s, struct engine_task *task)
 {
     WEIR_ASSERT(task->prompt_count > 0 && task->output_max > 0);
+    WEIR_ASSERT(task->group < ENGINE_SCHED_GROUPS_MAX);
     WEIR_ASSERT((uint64_t)task->prompt_count + task->output_max <= s->options.context);
     task->state = ENGINE_TASK_WAITING;
     task->sequence = -1;
@@ -82,7 +82,7 @@ struct engine_task *engine_sched_admit(struct engine_sched *s)
     if (task == NULL || !engine_sched_fits(s, task))
         return NULL;
     engine_vtc_take(s->vtc, task);
-    task->sequence = lowest_free(s);
+    task->sequence = engine_sched_place(s, task->group);
     task->reserved = engine_sched_need(s, task);
     task->admitted = ++s->admitted;
     s->running[task->sequence] = task;
@@ -103,31 +103,6 @@ void engine_sched_restored(struct engine_sched *s, struct engine_task *task, uin
         s->prompting--;
     task->computed = count;
     set_state(s, task);
-}
-
-bool engine_sched_move(const struct engine_sched *s, struct engine_move *out)
-{
-    if (s->running_count < 2)
-        return false;
-    uint32_t low = 0, high = s->options.sequences - 1;
-    while (s->running[low] == NULL)
-        low++;
-    while (s->running[high] == NULL)
-        high--;
-    if (high - low + 1 == s->running_count)
-        return false; /* a gap below them all costs nothing */
-    while (s->running[low] != NULL)
-        low++;
-    *out = (struct engine_move){s->running[high], (int32_t)low};
-    return true;
-}
-
-void engine_sched_moved(struct engine_sched *s, const struct engine_move *move)
-{
-    WEIR_ASSERT(s->running[move->to] == NULL && s->running[move->task->sequence] == move->task);
-    s->running[move->task->sequence] = NULL;
-    s->running[move->to] = move->task;
-    move->task->sequence = move->to;
 }
 
 struct engine_sched_counts engine_sched_counts(const struct engine_sched *s)
@@ -174,13 +149,4 @@ static void set_state(struct engine_sched *s, struct engine_task *task)
     task->state = writes ? ENGINE_TASK_WRITING : ENGINE_TASK_PROMPT;
     if (!writes)
         s->prompting++;
-}
-
-static int32_t lowest_free(const struct engine_sched *s)
-{
-    for (uint32_t i = 0; i < s->options.sequences; i++)
-        if (s->running[i] == NULL)
-            return (int32_t)i;
-    WEIR_ASSERT(false);
-    return -1;
 }

@@ -17,6 +17,11 @@
  * they last, since a gap in the sequence numbers splits the batch and reads the weights twice. Who
  * is let in next is engine_vtc's word.
  *
+ * A step holds tasks of one group alone (those with the same adapter). Groups that have something
+ * to compute take turns: as the counters of their tenants say, but one that has waited for a step
+ * of each other one goes first, so that of two none waits for more than one step, and of n none for
+ * 2 * n.
+ *
  * The cache is counted in tokens. A task that is let in holds its prompt and as much of an answer
  * as answers usually have, and more in blocks of ENGINE_SCHED_BLOCK before it writes beyond that,
  * so a decode never finds the cache full. When there is nothing left to hold, when a tenant has
@@ -28,7 +33,7 @@
 #include "base.h"
 #include "engine_vtc.h"
 
-enum { ENGINE_SCHED_BLOCK = 64 };
+enum { ENGINE_SCHED_BLOCK = 64, ENGINE_SCHED_GROUPS_MAX = 32 };
 
 enum engine_task_state {
     ENGINE_TASK_WAITING,
@@ -44,6 +49,7 @@ struct engine_task {
     uint32_t output_max;   /* at least 1; prompt_count + output_max <= context */
     uint64_t tenant;
     uint32_t weight; /* of the tenant, at most ENGINE_VTC_WEIGHT_MAX; 0: ENGINE_VTC_WEIGHT_USUAL */
+    uint32_t group;  /* below ENGINE_SCHED_GROUPS_MAX; steps hold no two */
 
     /* The scheduler's; others read. */
     enum engine_task_state state;
@@ -80,7 +86,8 @@ struct engine_chunk {
 struct engine_plan {
     struct engine_chunk *chunks; /* ordered by sequence number */
     uint32_t count;
-    uint32_t rows; /* sum of the chunks' counts */
+    uint32_t rows;  /* sum of the chunks' counts */
+    uint32_t group; /* of all its tasks */
 };
 
 struct engine_sched;
@@ -105,10 +112,12 @@ struct engine_task *engine_sched_admit(struct engine_sched *sched);
  * Before it had its first row. */
 void engine_sched_restored(struct engine_sched *sched, struct engine_task *task, uint32_t count);
 
-/* What stands to be computed, of those who run and are not paused. */
+/* What stands to be computed in the next step, of those who run and are not paused. */
 struct engine_demand {
     uint32_t writers, prompts;
     uint64_t prompt_tokens; /* that the prompts still lack */
+    uint32_t other_groups;  /* that wait for their turn meanwhile */
+    uint32_t other_writers; /* in those */
 };
 struct engine_demand engine_sched_demand(const struct engine_sched *sched);
 /* Fills the next step, with at most `prompt_budget` rows of prompts (at least 1); the chunks are
@@ -119,9 +128,9 @@ void engine_sched_advance(struct engine_sched *sched, const struct engine_plan *
 /* A token of `task` was sampled. False when it was the last that the task may have. */
 bool engine_sched_output(struct engine_sched *sched, struct engine_task *task);
 
-/* Whether a running task should move to a lower sequence number: there is a gap below it that
- * nobody who could be let in has filled. The caller moves the cache and then says so, or does
- * nothing. */
+/* Whether a running task should get another sequence number, so that those of each group stand
+ * without gaps. The caller moves the cache, then says so; or does nothing. Who has `to` has nothing
+ * in the cache, if anybody has it: the two change places. */
 struct engine_move {
     struct engine_task *task;
     int32_t to;

@@ -1,6 +1,6 @@
 /* engine_sched_internal: what the files of the scheduler share: engine_sched.c has the life of a
  * task, engine_sched_room.c the account of the cache and who has to go, engine_sched_plan.c the
- * steps. */
+ * steps, engine_sched_groups.c whose step it is and where in the batch each stands. */
 #pragma once
 #include "engine_sched.h"
 
@@ -18,6 +18,7 @@ struct engine_sched {
     struct engine_task *chosen; /* by make_room, until it is preempted */
     struct engine_chunk *chunks;
     uint32_t *share; /* by sequence number: prompt tokens of the step being planned */
+    uint32_t waited[ENGINE_SCHED_GROUPS_MAX]; /* steps since its last, while it has rows */
 };
 
 /* Tokens that a task knows and that are not in the cache. */
@@ -32,6 +33,16 @@ static inline uint32_t engine_sched_chunk_max(const struct engine_task *task)
     uint32_t left = engine_sched_left(task), to_cut = task->cut - task->computed;
     return task->cut > task->computed && to_cut < left ? to_cut : left;
 }
+
+/* Whose the next step is, and how many groups have something to compute. */
+struct engine_sched_turn {
+    uint32_t group, groups;
+};
+struct engine_sched_turn engine_sched_turn(const struct engine_sched *sched);
+/* The step was planned. */
+void engine_sched_took_turn(struct engine_sched *sched, uint32_t group);
+/* A free sequence number for one of the group. */
+int32_t engine_sched_place(const struct engine_sched *sched, uint32_t group);
 
 /* Brings the counters up to date, once per step. */
 void engine_sched_refresh(struct engine_sched *sched);

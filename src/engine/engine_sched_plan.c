@@ -5,19 +5,22 @@
  * computed one after the other, and each time the weights are read. */
 enum { SLICE = 64 };
 
-static void share_budget(struct engine_sched *s, uint32_t budget);
+static void share_budget(struct engine_sched *s, uint32_t group, uint32_t budget);
 static struct engine_task *next_to_share(const struct engine_sched *s, uint32_t limit);
 static bool comes_before(const struct engine_task *a, const struct engine_task *b);
-static bool wants_prompt_rows(const struct engine_task *task);
+static bool wants_prompt_rows(const struct engine_task *task, uint32_t group);
 
 struct engine_demand engine_sched_demand(const struct engine_sched *s)
 {
-    struct engine_demand demand = {0};
+    struct engine_sched_turn turn = engine_sched_turn(s);
+    struct engine_demand demand = {.other_groups = turn.groups > 0 ? turn.groups - 1 : 0};
     for (uint32_t i = 0; i < s->options.sequences; i++) {
         const struct engine_task *task = s->running[i];
         if (task == NULL || task->paused)
             continue;
-        if (task->state == ENGINE_TASK_WRITING) {
+        if (task->group != turn.group) {
+            demand.other_writers += task->state == ENGINE_TASK_WRITING;
+        } else if (task->state == ENGINE_TASK_WRITING) {
             demand.writers++;
         } else {
             demand.prompts++;
@@ -31,11 +34,12 @@ void engine_sched_plan(struct engine_sched *s, uint32_t prompt_budget, struct en
 {
     WEIR_ASSERT(prompt_budget > 0);
     uint32_t room = s->options.batch - engine_sched_demand(s).writers;
-    share_budget(s, prompt_budget < room ? prompt_budget : room);
-    *plan = (struct engine_plan){.chunks = s->chunks};
+    uint32_t group = engine_sched_turn(s).group;
+    share_budget(s, group, prompt_budget < room ? prompt_budget : room);
+    *plan = (struct engine_plan){.chunks = s->chunks, .group = group};
     for (uint32_t i = 0; i < s->options.sequences; i++) {
         struct engine_task *task = s->running[i];
-        if (task == NULL || task->paused)
+        if (task == NULL || task->paused || task->group != group)
             continue;
         uint32_t count = task->state == ENGINE_TASK_WRITING ? 1 : s->share[i];
         if (count == 0)
@@ -46,6 +50,7 @@ void engine_sched_plan(struct engine_sched *s, uint32_t prompt_budget, struct en
     }
     WEIR_ASSERT(plan->rows <= s->options.batch);
     s->refreshed = s->gave_way = false;
+    engine_sched_took_turn(s, group);
 }
 
 void engine_sched_advance(struct engine_sched *s, const struct engine_plan *plan)
@@ -76,11 +81,11 @@ bool engine_sched_output(struct engine_sched *s, struct engine_task *task)
 
 /* First one token to each prompt, then slices in turn. One task gets at most three quarters as long
  * as others want any. */
-static void share_budget(struct engine_sched *s, uint32_t budget)
+static void share_budget(struct engine_sched *s, uint32_t group, uint32_t budget)
 {
     uint32_t limit = budget - budget / 4;
     for (uint32_t i = 0; i < s->options.sequences; i++) {
-        s->share[i] = budget > 0 && wants_prompt_rows(s->running[i]) ? 1 : 0;
+        s->share[i] = budget > 0 && wants_prompt_rows(s->running[i], group) ? 1 : 0;
         budget -= s->share[i];
     }
     while (budget > 0) {
@@ -128,7 +133,8 @@ static bool comes_before(const struct engine_task *a, const struct engine_task *
     return x->counter + x->given < y->counter + y->given;
 }
 
-static bool wants_prompt_rows(const struct engine_task *task)
+static bool wants_prompt_rows(const struct engine_task *task, uint32_t group)
 {
-    return task != NULL && !task->paused && task->state == ENGINE_TASK_PROMPT;
+    return task != NULL && task->group == group && !task->paused &&
+           task->state == ENGINE_TASK_PROMPT;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TASKS = 48, TENANTS = 6, SEQUENCES_MAX = 8, CONTEXT = 512, BATCH = 256 };
+enum { TASKS = 48, TENANTS = 6, SEQUENCES_MAX = 8, CONTEXT = 512, BATCH = 256, GROUPS = 4 };
 enum { STEPS = 10000, STEPS_LONG = 100000 };
 enum { STEP_US = 2000, WRITER_US = 900, PROMPT_US = 300, TARGET_US = 30000 };
 
@@ -22,6 +22,7 @@ struct life {
 struct world {
     const char *name;
     struct engine_sched_options options;
+    uint32_t groups;
     struct engine_sched *sched;
     struct engine_pace pace;
     struct life lives[TASKS];
@@ -32,6 +33,8 @@ struct world {
     double least[TENANTS][TENANTS], most[TENANTS][TENANTS]; /* of the difference, while both wait */
     bool both[TENANTS][TENANTS];
     double worst_gap;
+    uint32_t missed[GROUPS]; /* steps of others, in a row, while a group had something to compute */
+    uint64_t parts, plans;   /* runs of sequence numbers in steps, and steps */
     uint64_t work, worst_still, finished, preempted, cancelled, prompt_rows, bursts;
     uint64_t random;
 };
@@ -79,6 +82,7 @@ static void people_come_and_go(struct world *w, uint32_t step)
                                          .output_max = 1 + draw(w, CONTEXT - prompt),
                                          .tenant = tenant,
                                          .weight = w->weights[tenant],
+                                         .group = draw(w, w->groups),
                                          .state = ENGINE_TASK_OUT};
             engine_sched_add(w->sched, task);
         } else if (task->state != ENGINE_TASK_OUT && draw(w, 3000) == 0) {
@@ -151,10 +155,12 @@ static void move_down(struct world *w)
     struct engine_move move;
     while (engine_sched_move(w->sched, &move)) {
         int32_t from = move.task->sequence;
-        assert_true(move.to < from && w->owner[move.to] == NULL);
+        struct life *other = w->owner[move.to];
+        assert_true(move.to != from && w->cached[move.to] == 0);
+        assert_true(other == NULL || other->task.group != move.task->group);
         w->owner[move.to] = w->owner[from];
         w->cached[move.to] = w->cached[from];
-        w->owner[from] = NULL;
+        w->owner[from] = other;
         w->cached[from] = 0;
         engine_sched_moved(w->sched, &move);
     }
@@ -177,15 +183,19 @@ static void check_account(const struct world *w)
 }
 
 /* Everything that is promised of one step. */
-static void check_plan(const struct world *w, const struct engine_plan *plan, uint32_t budget)
+static void check_plan(struct world *w, const struct engine_plan *plan, uint32_t budget)
 {
     uint32_t rows = 0, prompt_rows = 0, writers = 0, moving = 0;
     uint32_t may_write = 0, prompts = 0, waiting = 0, low = UINT32_MAX, high = 0, running = 0;
+    uint32_t active[GROUPS] = {0};
     int32_t last = -1;
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct engine_chunk *chunk = &plan->chunks[i];
         const struct engine_task *task = chunk->task;
         assert_true(task->sequence > last && !task->paused && chunk->count > 0);
+        assert_int_equal(task->group, plan->group); /* never two in one step */
+        w->parts += task->sequence > last + 1;
+        w->parts += i == 0 && task->sequence == 0;
         last = task->sequence;
         assert_ptr_equal(w->owner[last], task); /* nobody who is gone */
         assert_int_equal(chunk->from, task->computed);
@@ -211,15 +221,25 @@ static void check_plan(const struct world *w, const struct engine_plan *plan, ui
         running++;
         low = (uint32_t)task->sequence < low ? (uint32_t)task->sequence : low;
         high = (uint32_t)task->sequence > high ? (uint32_t)task->sequence : high;
+        active[task->group] += !task->paused;
+        if (task->group != plan->group)
+            continue;
         may_write += !task->paused && task->state == ENGINE_TASK_WRITING;
         prompts += !task->paused && task->state == ENGINE_TASK_PROMPT;
+    }
+    w->plans += plan->rows > 0;
+    for (uint32_t g = 0; g < w->groups; g++) {
+        w->missed[g] = active[g] > 0 && g != plan->group ? w->missed[g] + 1 : 0;
+        assert_true(w->missed[g] < 2 * w->groups);
+        assert_true(w->groups != 2 || w->missed[g] <= 1);
+        assert_true(plan->rows > 0 || active[g] == 0); /* work conservation */
     }
     assert_int_equal(rows, plan->rows);
     assert_true(rows <= w->options.batch && prompt_rows <= budget);
     assert_int_equal(writers, may_write); /* every writer has its row */
     assert_true(moving >= (prompts < 2 ? prompts : budget < 2 ? 1 : 2));
-    assert_true(plan->rows > 0 || waiting + may_write + prompts == 0); /* work conservation */
-    if (running > 0)
+    assert_true(plan->rows > 0 || waiting == 0);
+    if (running > 0 && w->groups == 1)
         assert_int_equal(high - low + 1, running); /* dense */
 }
 
@@ -310,12 +330,13 @@ static void one_step(struct world *w, uint32_t number)
     check_fairness(w);
 }
 
-static void run(const char *name, struct engine_sched_options options, const uint32_t *weights)
+static void run(const char *name, struct engine_sched_options options, const uint32_t *weights,
+                uint32_t groups)
 {
     static struct world w;
     const char *seed = getenv("WEIR_TEST_SEED"), *many = getenv("WEIR_TEST_LONG");
     uint32_t steps = many != NULL && many[0] == '1' ? STEPS_LONG : STEPS;
-    w = (struct world){.name = name, .options = options};
+    w = (struct world){.name = name, .options = options, .groups = groups};
     w.random = seed != NULL ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
     print_message("%s: WEIR_TEST_SEED=%llu, %u steps\n", name, (unsigned long long)w.random, steps);
     memcpy(w.weights, weights, sizeof w.weights);
@@ -333,10 +354,11 @@ static void run(const char *name, struct engine_sched_options options, const uin
             drop(&w, &w.lives[i]);
     struct engine_sched_counts counts = engine_sched_counts(w.sched);
     print_message("%s: %llu finished, %llu cancelled, %llu preempted; worst gap %.0f %% of the "
-                  "bound; worst standstill %llu rows; %llu long steps\n",
+                  "bound; worst standstill %llu rows; %llu long steps; %.2f parts\n",
                   name, (unsigned long long)w.finished, (unsigned long long)w.cancelled,
                   (unsigned long long)w.preempted, 100 * w.worst_gap,
-                  (unsigned long long)w.worst_still, (unsigned long long)w.bursts);
+                  (unsigned long long)w.worst_still, (unsigned long long)w.bursts,
+                  (double)w.parts / (double)w.plans);
     assert_int_equal(counts.cache_held, 0);
     assert_int_equal(counts.waiting + counts.prompting + counts.writing, 0);
     assert_int_equal(counts.sequences_free, options.sequences);
@@ -358,13 +380,13 @@ static const struct engine_sched_options usual = {.sequences = SEQUENCES_MAX,
 static void a_cache_for_all(void **state)
 {
     (void)state;
-    run("a cache for all", usual, alike);
+    run("a cache for all", usual, alike, 1);
 }
 
 static void weights(void **state)
 {
     (void)state;
-    run("weights", usual, unlike);
+    run("weights", usual, unlike, 1);
 }
 
 static void a_third_of_the_cache(void **state)
@@ -372,7 +394,7 @@ static void a_third_of_the_cache(void **state)
     (void)state;
     struct engine_sched_options options = usual;
     options.cache_tokens = usual.cache_tokens / 3;
-    run("a third of the cache", options, unlike);
+    run("a third of the cache", options, unlike, 1);
 }
 
 static void as_little_as_can_be(void **state)
@@ -381,7 +403,7 @@ static void as_little_as_can_be(void **state)
     struct engine_sched_options options = usual;
     options.cache_tokens = CONTEXT;
     options.batch = SEQUENCES_MAX;
-    run("as little as can be", options, alike);
+    run("as little as can be", options, alike, 1);
 }
 
 static void one_sequence(void **state)
@@ -390,7 +412,7 @@ static void one_sequence(void **state)
     struct engine_sched_options options = usual;
     options.sequences = 1;
     options.cache_tokens = CONTEXT;
-    run("one sequence", options, unlike);
+    run("one sequence", options, unlike, 1);
 }
 
 static void nobody_gives_way(void **state)
@@ -399,7 +421,21 @@ static void nobody_gives_way(void **state)
     struct engine_sched_options options = usual;
     options.cache_tokens = usual.cache_tokens / 2;
     options.lag_tokens = 0;
-    run("nobody gives way", options, alike);
+    run("nobody gives way", options, alike, 1);
+}
+
+static void two_groups(void **state)
+{
+    (void)state;
+    run("two groups", usual, unlike, 2);
+}
+
+static void four_groups_and_little_cache(void **state)
+{
+    (void)state;
+    struct engine_sched_options options = usual;
+    options.cache_tokens = usual.cache_tokens / 3;
+    run("four groups and little cache", options, alike, GROUPS);
 }
 
 int main(void)
@@ -408,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_cache_for_all),      cmocka_unit_test(weights),
         cmocka_unit_test(a_third_of_the_cache), cmocka_unit_test(as_little_as_can_be),
         cmocka_unit_test(one_sequence),         cmocka_unit_test(nobody_gives_way),
+        cmocka_unit_test(two_groups),           cmocka_unit_test(four_groups_and_little_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

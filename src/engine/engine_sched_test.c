@@ -183,10 +183,10 @@ static void paused_and_moved(void **state)
     assert_false(engine_sched_move(sched, &move)); /* 1, 2, 3 stand without a gap */
     assert_int_equal(engine_sched_drop(sched, &tasks[2]), 2);
     assert_true(engine_sched_move(sched, &move));
-    assert_ptr_equal(move.task, &tasks[3]);
+    assert_ptr_equal(move.task, &tasks[1]); /* it was paused, so there is less to be copied */
     assert_int_equal(move.to, 2);
     engine_sched_moved(sched, &move);
-    assert_int_equal(tasks[3].sequence, 2);
+    assert_int_equal(tasks[1].sequence, 2);
     assert_false(engine_sched_move(sched, &move));
     struct engine_plan plan;
     engine_sched_plan(sched, BUDGET, &plan);
@@ -453,6 +453,105 @@ static void paused_ones_hold_up_nobody(void **state)
     engine_sched_free(sched);
 }
 
+static uint32_t holes_of(struct engine_task *tasks, size_t count, uint32_t group)
+{
+    int32_t low = INT32_MAX, high = -1;
+    uint32_t many = 0;
+    for (size_t i = 0; i < count; i++)
+        if (tasks[i].group == group && tasks[i].sequence >= 0) {
+            low = tasks[i].sequence < low ? tasks[i].sequence : low;
+            high = tasks[i].sequence > high ? tasks[i].sequence : high;
+            many++;
+        }
+    return many == 0 ? 0 : (uint32_t)(high - low) + 1 - many;
+}
+
+/* Two groups whose tasks come mixed: each step holds one of them, and they take turns. */
+static void groups_take_turns(void **state)
+{
+    (void)state;
+    struct engine_sched *sched = engine_sched_new(&usual);
+    struct engine_task tasks[6];
+    struct engine_plan plan;
+    for (uint32_t i = 0; i < ARRAY_LEN(tasks); i++) {
+        tasks[i] = task_of(20, 100, i == 5 ? 2 : 1);
+        tasks[i].group = i % 2;
+        engine_sched_add(sched, &tasks[i]);
+    }
+    admit_all(sched);
+    assert_int_equal(holes_of(tasks, 6, 0) + holes_of(tasks, 6, 1), 0);
+    uint32_t last = 2, before[2] = {0};
+    for (int i = 0; i < 40; i++) {
+        struct engine_demand demand = engine_sched_demand(sched);
+        engine_sched_plan(sched, BUDGET, &plan);
+        assert_int_not_equal(plan.group, last);
+        last = plan.group;
+        assert_int_equal(demand.writers + demand.prompts, 3);
+        assert_int_equal(demand.other_groups, 1);
+        assert_int_equal(demand.other_writers, before[1 - last] > 0 ? 3 : 0);
+        assert_int_equal(plan.count, 3);
+        engine_sched_advance(sched, &plan);
+        for (uint32_t k = 0; k < plan.count; k++) {
+            assert_int_equal(plan.chunks[k].task->group, last);
+            if (plan.chunks[k].wants_output)
+                assert_true(engine_sched_output(sched, plan.chunks[k].task));
+        }
+        before[last]++;
+    }
+    for (uint32_t i = 0; i < ARRAY_LEN(tasks); i++)
+        assert_in_range(tasks[i].output, 19, 20);
+    /* Who is paused has no turn; one group alone has every step. */
+    tasks[1].paused = tasks[3].paused = tasks[5].paused = true;
+    for (int i = 0; i < 3; i++) {
+        engine_sched_plan(sched, BUDGET, &plan);
+        assert_int_equal(plan.group, 0);
+        assert_int_equal(engine_sched_demand(sched).other_groups, 0);
+        engine_sched_advance(sched, &plan);
+        for (uint32_t k = 0; k < plan.count; k++)
+            assert_true(engine_sched_output(sched, plan.chunks[k].task));
+    }
+    for (uint32_t i = 0; i < ARRAY_LEN(tasks); i++)
+        engine_sched_drop(sched, &tasks[i]);
+    engine_sched_free(sched);
+}
+
+/* A full house: one of the first group ends, one of the second takes its number, and changes places
+ * with the first group's last: one copy, since it has nothing yet. */
+static void groups_stand_together(void **state)
+{
+    (void)state;
+    struct engine_sched *sched = engine_sched_new(&usual);
+    struct engine_task tasks[SEQUENCES + 1];
+    struct engine_move move;
+    for (uint32_t i = 0; i < SEQUENCES; i++) {
+        tasks[i] = task_of(5, 50, 1);
+        tasks[i].group = i < 5 ? 0 : 1;
+        engine_sched_add(sched, &tasks[i]);
+    }
+    step(sched);
+    step(sched);
+    assert_false(engine_sched_move(sched, &move));
+    int32_t edge = tasks[0].sequence;
+    for (uint32_t i = 0; i < 5; i++)
+        edge = tasks[i].sequence > edge ? tasks[i].sequence : edge;
+    engine_sched_drop(sched, &tasks[0]);
+    tasks[SEQUENCES] = task_of(5, 50, 1);
+    tasks[SEQUENCES].group = 1;
+    engine_sched_add(sched, &tasks[SEQUENCES]);
+    admit_all(sched);
+    assert_int_equal(tasks[SEQUENCES].sequence, 0);
+    assert_true(engine_sched_move(sched, &move));
+    assert_int_equal(move.task->sequence, edge);
+    assert_int_equal(move.to, 0);
+    engine_sched_moved(sched, &move);
+    assert_int_equal(tasks[SEQUENCES].sequence, edge);
+    assert_int_equal(holes_of(tasks + 1, SEQUENCES, 0) + holes_of(tasks + 1, SEQUENCES, 1), 0);
+    assert_false(engine_sched_move(sched, &move));
+    for (uint32_t i = 1; i <= SEQUENCES; i++)
+        engine_sched_drop(sched, &tasks[i]);
+    engine_sched_free(sched);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +568,8 @@ int main(void)
         cmocka_unit_test(who_has_nothing_gets_a_sequence),
         cmocka_unit_test(what_is_there_already),
         cmocka_unit_test(paused_ones_hold_up_nobody),
+        cmocka_unit_test(groups_take_turns),
+        cmocka_unit_test(groups_stand_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ static bool read_chat(struct infer_generate *g, struct text body, struct status 
     struct infer_call_model model = {vocab, model_chat_takes_tools(server->chat)};
     uint32_t context = engine_facts(server->options.engine)->context;
     if (!infer_call_read(body, &model, g->req->arena, &g->call, st) ||
-        !infer_server_is_model(server, g->call.model, st))
+        !infer_server_model(server, g->call.model, &g->job.adapter, st))
         return false;
     infer_generate_prompts(g, 1);
     if (!infer_prompt_make(server->chat, vocab, &g->call, context, &g->shape, st))

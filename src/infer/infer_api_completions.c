@@ -51,7 +51,7 @@ static bool read_completion(struct infer_generate *g, struct text body, struct s
     struct infer_text_completion *asked = &own->asked;
     uint32_t vocab = model_vocab_count(model_llama_vocab(server->options.backend));
     if (!infer_text_read_completion(body, vocab, g->req->arena, asked, st) ||
-        !infer_server_is_model(server, asked->call.model, st))
+        !infer_server_model(server, asked->call.model, &g->job.adapter, st))
         return false;
     g->call = asked->call;
     g->own = own;

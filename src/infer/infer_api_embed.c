@@ -221,7 +221,7 @@ bool infer_api_embed_model(const struct json_at *at, const struct infer_server *
 {
     struct text model;
     return json_get_text(at, "model", JSON_REQUIRED, NAME_BYTES_MAX, &model, st) &&
-           infer_server_is_model(server, model, st);
+           infer_server_model(server, model, &(uint32_t){0}, st);
 }
 
 void infer_api_embed_meta(struct text_buf *buf, const struct engine_embed *embed)

@@ -8,7 +8,7 @@
 #include "loop.h"
 #include "observe.h"
 
-static void add_model(struct text_buf *buf, const struct infer_server *server);
+static void add_model(struct text_buf *buf, const struct infer_server *server, uint32_t adapter);
 static enum engine_state state_of(const struct infer_server *server, int *percent,
                                   struct status *why);
 static bool send_json(struct http_reply *reply, int http_status, const struct text_buf *buf,
@@ -16,9 +16,14 @@ static bool send_json(struct http_reply *reply, int http_status, const struct te
 
 bool infer_api_models(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    struct text_buf buf = text_buf_in(req->arena, 8 * KIB);
+    const struct infer_server *server = infer_server_of(req);
+    struct text_buf buf = text_buf_in(req->arena, 64 * KIB);
     text_buf_add(&buf, TEXT("{\"object\":\"list\",\"data\":["));
-    add_model(&buf, infer_server_of(req));
+    for (uint32_t i = 0; i <= server->options.adapters_count; i++) {
+        if (i > 0)
+            text_buf_add(&buf, TEXT(","));
+        add_model(&buf, server, i);
+    }
     text_buf_add(&buf, TEXT("]}"));
     return send_json(reply, 200, &buf, st);
 }
@@ -27,19 +32,25 @@ bool infer_api_model(struct http_request *req, struct http_reply *reply, struct 
 {
     struct infer_server *server = infer_server_of(req);
     struct text asked = http_request_param(req, "model");
-    if (!infer_server_is_model(server, asked, st))
+    uint32_t adapter;
+    if (!infer_server_model(server, asked, &adapter, st))
         return false;
     struct text_buf buf = text_buf_in(req->arena, 8 * KIB);
-    add_model(&buf, server);
+    add_model(&buf, server, adapter);
     return send_json(reply, 200, &buf, st);
 }
 
-static void add_model(struct text_buf *buf, const struct infer_server *server)
+/* `parent` as vLLM says it of its adapters. */
+static void add_model(struct text_buf *buf, const struct infer_server *server, uint32_t adapter)
 {
     text_buf_add(buf, TEXT("{\"id\":"));
-    text_buf_add_json(buf, server->options.name);
+    text_buf_add_json(buf, infer_server_model_name(server, adapter));
     text_buf_addf(buf, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"local\"",
                   (long long)server->created_s);
+    if (adapter > 0) {
+        text_buf_add(buf, TEXT(",\"parent\":"));
+        text_buf_add_json(buf, server->options.name);
+    }
     if (server->options.embed != NULL) {
         infer_api_embed_meta(buf, server->options.embed);
     } else if (engine_state(server->options.engine, NULL, NULL) == ENGINE_READY) {

@@ -76,8 +76,9 @@ static bool tokenize(struct work *work, struct status *st)
 {
     const struct model_vocab *vocab = model_llama_vocab(work->server->options.backend);
     struct infer_text_tokenize asked;
+    uint32_t adapter; /* all have the same vocabulary */
     if (!infer_text_read_tokenize(work->body, work->arena, &asked, st) ||
-        !infer_server_is_model(work->server, asked.model, st))
+        !infer_server_model(work->server, asked.model, &adapter, st))
         return false;
     struct engine_tokens *tokens = ARENA_NEW(work->arena, struct engine_tokens);
     arena_at_end(work->arena, end_tokens, tokens);
@@ -123,9 +124,10 @@ static bool detokenize(struct work *work, struct status *st)
 {
     const struct model_vocab *vocab = model_llama_vocab(work->server->options.backend);
     struct infer_text_detokenize asked;
+    uint32_t adapter;
     if (!infer_text_read_detokenize(work->body, model_vocab_count(vocab), work->arena, &asked,
                                     st) ||
-        !infer_server_is_model(work->server, asked.model, st))
+        !infer_server_model(work->server, asked.model, &adapter, st))
         return false;
     struct text_buf text = text_buf_in(work->arena, ANSWER_BYTES_MAX / 4);
     if (!model_vocab_text(vocab, asked.tokens, asked.tokens_count, true, &text))

@@ -212,7 +212,7 @@ static bool answer_whole(struct infer_generate *g, struct status *st)
     text_buf_addf(
         &body, "{\"id\":\"%s%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", g->form->id_prefix,
         g->id.bytes + IDS_PREFIX_BYTES, g->form->object, (long long)g->created_s);
-    text_buf_add_json(&body, g->server->options.name);
+    text_buf_add_json(&body, infer_server_model_name(g->server, g->job.adapter));
     text_buf_add(&body, TEXT(",\"choices\":["));
     if (g->form->choose != NULL)
         g->form->choose(g);
@@ -332,7 +332,7 @@ void infer_generate_event(struct infer_generate *g)
     text_buf_addf(&g->out, "data: {\"id\":\"%s%s\",\"object\":\"%s\",\"created\":%lld,\"model\":",
                   g->form->id_prefix, g->id.bytes + IDS_PREFIX_BYTES, g->form->chunk_object,
                   (long long)g->created_s);
-    text_buf_add_json(&g->out, g->server->options.name);
+    text_buf_add_json(&g->out, infer_server_model_name(g->server, g->job.adapter));
     text_buf_add(&g->out, TEXT(",\"choices\":["));
 }
 

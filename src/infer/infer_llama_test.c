@@ -44,7 +44,7 @@ static int close_model(void **state)
 static int32_t token[CONTEXT * SEQUENCES], position[CONTEXT * SEQUENCES],
     sequence[CONTEXT * SEQUENCES];
 static bool wants[CONTEXT * SEQUENCES];
-static struct engine_batch batch = {0, token, position, sequence, wants};
+static struct engine_batch batch = {0, token, position, sequence, wants, 0};
 
 static void add_row(int32_t one, int32_t at, int32_t in, bool want)
 {

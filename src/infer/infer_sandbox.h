@@ -11,7 +11,7 @@
 #include "base.h"
 #include "status.h"
 
-enum { INFER_SANDBOX_PATHS_MAX = 16 };
+enum { INFER_SANDBOX_PATHS_MAX = 40 };
 
 struct infer_sandbox_paths {
     /* Files, or folders with all below them, that may be read. Those that do not exist are left

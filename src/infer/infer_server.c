@@ -100,12 +100,21 @@ struct infer_server *infer_server_of(const struct http_request *req)
     return req->user;
 }
 
-bool infer_server_is_model(const struct infer_server *server, struct text name, struct status *st)
+bool infer_server_model(const struct infer_server *server, struct text name, uint32_t *adapter,
+                        struct status *st)
 {
-    if (text_equal(name, server->options.name))
-        return true;
+    for (uint32_t i = 0; i <= server->options.adapters_count; i++)
+        if (text_equal(name, infer_server_model_name(server, i))) {
+            *adapter = i;
+            return true;
+        }
     return status_fail_field(st, STATUS_NOT_FOUND, "model", "there is no model %.*s",
                              TEXT_ARG(name));
+}
+
+struct text infer_server_model_name(const struct infer_server *server, uint32_t adapter)
+{
+    return adapter == 0 ? server->options.name : server->options.adapters[adapter - 1];
 }
 
 static void handle(void *ctx, struct http_request *req, struct http_reply *reply)

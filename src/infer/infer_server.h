@@ -23,6 +23,8 @@ struct infer_server_options {
     struct http_tls *tls; /* NULL: plain. Not owned; outlives the server */
     const struct engine_backend *backend; /* of the engine */
     struct engine *engine;
+    const struct text *adapters; /* names of the engine's variants of the model, in their order */
+    size_t adapters_count;
     struct engine_embed *embed; /* instead of backend and engine: the model makes vectors */
 };
 

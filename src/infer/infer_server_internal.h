@@ -33,9 +33,11 @@ bool infer_api_metrics(struct http_request *req, struct http_reply *reply, struc
 
 /* The server that a request came to. */
 struct infer_server *infer_server_of(const struct http_request *req);
-/* Whether `name` is this server's model. Fails: STATUS_NOT_FOUND with the field. */
-MUST_CHECK bool infer_server_is_model(const struct infer_server *server, struct text name,
-                                      struct status *st);
+/* Whether `name` is this server's model, or which adapter of it: `*adapter` as engine_job has it.
+ * Fails: STATUS_NOT_FOUND with the field. */
+MUST_CHECK bool infer_server_model(const struct infer_server *server, struct text name,
+                                   uint32_t *adapter, struct status *st);
+struct text infer_server_model_name(const struct infer_server *server, uint32_t adapter);
 /* Who asks, into `job`: by the headers x-weir-tenant and x-weir-weight, in which only those are
  * believed who know the token or may open our socket.
  * Fails: STATUS_INVALID for a weight that is none. */

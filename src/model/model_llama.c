@@ -45,7 +45,11 @@ struct engine_backend *model_llama_new(const struct model_llama_options *options
     l->base.ops = &ops;
     l->options = *options;
     l->options.path = strdup(options->path);
-    WEIR_ASSERT(l->options.path != NULL);
+    WEIR_ASSERT(l->options.path != NULL && options->adapters_count <= MODEL_ADAPTERS_MAX);
+    for (uint32_t i = 0; i < options->adapters_count; i++) {
+        l->options.adapters[i] = strdup(options->adapters[i]);
+        WEIR_ASSERT(l->options.adapters[i] != NULL);
+    }
     return &l->base;
 }
 
@@ -72,7 +76,11 @@ static bool load(struct engine_backend *backend, void (*progress)(void *, int), 
     if (!model_gguf_check(l->options.path, st))
         return false;
     model_llama_start_library();
-    if (!load_model(l, st) || !open_context(l, st))
+    if (!load_model(l, st))
+        return status_wrap(st, "could not load the model %s", l->options.path);
+    if (!model_llama_adapters_load(l, st))
+        return false;
+    if (!open_context(l, st))
         return status_wrap(st, "could not load the model %s", l->options.path);
     make_batch(l);
     find_ends(l);
@@ -112,6 +120,11 @@ static bool open_context(struct model_llama *l, struct status *st)
         [MODEL_CACHE_F16] = GGML_TYPE_F16,
         [MODEL_CACHE_Q8_0] = GGML_TYPE_Q8_0,
     };
+    static const enum llama_flash_attn_type flash_types[MODEL_FLASH_COUNT] = {
+        [MODEL_FLASH_AUTO] = LLAMA_FLASH_ATTN_TYPE_AUTO,
+        [MODEL_FLASH_ON] = LLAMA_FLASH_ATTN_TYPE_ENABLED,
+        [MODEL_FLASH_OFF] = LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    };
     uint32_t trained = (uint32_t)llama_model_n_ctx_train(l->model), context = l->options.context;
     if (context == 0)
         context = trained > 0 && trained < CONTEXT_USUAL ? trained : CONTEXT_USUAL;
@@ -133,7 +146,7 @@ static bool open_context(struct model_llama *l, struct status *st)
     params.n_seq_max = parallel;
     params.n_outputs_max = parallel;
     params.n_threads = params.n_threads_batch = threads;
-    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
+    params.flash_attn_type = flash_types[l->options.flash];
     params.type_k = params.type_v = cache_types[l->options.cache_type];
     params.kv_unified = false;
     params.swa_full = false; /* what lies behind a window is of no use: not kept (see trim) */
@@ -200,8 +213,8 @@ static void find_ends(struct model_llama *l)
             l->facts.ends[l->facts.ends_count++] = (int32_t)i;
 }
 
-/* One row in every sequence, so that weights are in memory and buffers made before the first
- * request pays for them; one more in the first, to see what the cache can do. */
+/* One row in every sequence, with each adapter, so that weights are in memory and buffers made
+ * before the first request pays for them; one more in the first, to see what the cache can do. */
 static bool warm_up(struct model_llama *l, struct status *st)
 {
     int32_t start = llama_vocab_bos(llama_model_get_vocab(l->model));
@@ -214,8 +227,14 @@ static bool warm_up(struct model_llama *l, struct status *st)
         sequence[i] = (int32_t)i;
         wants[i] = true;
     }
-    struct engine_batch batch = {l->facts.parallel, token, position, sequence, wants};
+    struct engine_batch batch = {l->facts.parallel, token, position, sequence, wants, 0};
     enum engine_decode result = decode(&l->base, &batch);
+    for (uint32_t i = 0; i < l->facts.adapters && result == ENGINE_DECODE_OK; i++) {
+        llama_memory_clear(llama_get_memory(l->context), false);
+        batch.adapter = i + 1;
+        result = decode(&l->base, &batch);
+    }
+    batch.adapter = 0;
     batch.rows = 1;
     position[0] = 1;
     if (result == ENGINE_DECODE_OK)
@@ -239,6 +258,7 @@ static enum engine_decode decode(struct engine_backend *backend, const struct en
     l->batch.n_tokens = (int32_t)batch->rows;
     l->batch.token = batch->token;
     l->batch.pos = batch->position;
+    model_llama_adapter_use(l, batch->adapter);
     model_threads_before(&l->threads);
     int32_t result = llama_decode(l->context, l->batch);
     int threads = l->threads.now;
@@ -272,6 +292,8 @@ static void llama_close(struct engine_backend *backend)
     free(l->sequences);
     free(l->wants);
     free(l->state);
+    for (uint32_t i = 0; i < l->options.adapters_count; i++)
+        free((void *)(uintptr_t)l->options.adapters[i]);
     free((void *)(uintptr_t)l->options.path);
     free(l);
 }

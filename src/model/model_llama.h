@@ -13,7 +13,10 @@ struct llama_model;
  * the process; `dies` may end it first. Call it before there are threads. */
 void model_llama_watch(void (*dies)(const char *why));
 
+enum { MODEL_ADAPTERS_MAX = 31 }; /* each is a group of the scheduler, as is the model without */
 enum model_cache_type { MODEL_CACHE_F16, MODEL_CACHE_Q8_0, MODEL_CACHE_TYPE_COUNT };
+/* Of attention: AUTO is on where the device can do it. MODEL_CACHE_Q8_0 needs it. */
+enum model_flash { MODEL_FLASH_AUTO, MODEL_FLASH_ON, MODEL_FLASH_OFF, MODEL_FLASH_COUNT };
 
 struct model_llama_options {
     const char *path;  /* copied */
@@ -24,7 +27,11 @@ struct model_llama_options {
     int poll;          /* 0 to 100: how long idle compute threads spin before they sleep */
     int gpu_layers;    /* -1: all */
     enum model_cache_type cache_type;
+    enum model_flash flash;
     bool lock_memory;
+    const char *adapters[MODEL_ADAPTERS_MAX]; /* LoRA files in GGUF; copied. The first is 1 to
+                                               * engine_batch.adapter */
+    uint32_t adapters_count;
 };
 
 /* Nothing is opened yet: that is the backend's load, on the engine's thread. */

@@ -36,6 +36,8 @@ struct model_llama {
     struct model_llama_options options;
     struct llama_model *model;
     struct llama_context *context;
+    struct llama_adapter_lora *adapters[MODEL_ADAPTERS_MAX]; /* the model's */
+    uint32_t adapter;                                        /* applied now; 0: none */
     struct model_llama_pool pool;
     struct model_threads threads;
     struct model_vocab vocab;
@@ -49,6 +51,11 @@ struct model_llama {
     void (*progress)(void *arg, int percent);
     void *progress_arg;
 };
+
+/* In model_llama_adapter.c. The first before there is a context: it counts their work.
+ * Fails: as load; the text names the file. */
+MUST_CHECK bool model_llama_adapters_load(struct model_llama *l, struct status *st);
+void model_llama_adapter_use(struct model_llama *l, uint32_t adapter); /* 0: none */
 
 void model_vocab_open(struct model_vocab *vocab, const struct llama_vocab *llama);
 void model_vocab_close(struct model_vocab *vocab);

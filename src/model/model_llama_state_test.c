@@ -11,7 +11,7 @@ static struct engine_backend *backend;
 static struct engine_facts facts;
 static int32_t token[CONTEXT], position[CONTEXT], sequence[CONTEXT];
 static bool wants[CONTEXT];
-static struct engine_batch batch = {0, token, position, sequence, wants};
+static struct engine_batch batch = {0, token, position, sequence, wants, 0};
 
 static void on_percent(void *arg, int percent)
 {

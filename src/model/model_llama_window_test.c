@@ -169,7 +169,7 @@ static float *compute(int32_t in, uint32_t from, uint32_t to, uint32_t other)
 {
     int32_t token[BATCH], position[BATCH], sequence[BATCH];
     bool wants[BATCH];
-    struct engine_batch batch = {0, token, position, sequence, wants};
+    struct engine_batch batch = {0, token, position, sequence, wants, 0};
     float *copy = malloc(facts.vocab * sizeof *copy);
     assert_non_null(copy);
     for (uint32_t i = from; i < to; i++) {

@@ -27,10 +27,11 @@ enum {
     STEADY_MS = 30000, /* ready for so long: the next failure is the first again */
     FAILED_AFTER = 3,  /* starts in a row without becoming ready */
     CHILDREN_MAX = 64,
-    CHANGE_MS = 1000, /* how often the file of a model that failed for good is looked at */
+    ADAPTERS_MAX = 32, /* of one model: one more than weir-infer takes, which says so */
+    CHANGE_MS = 1000,  /* how often the file of a model that failed for good is looked at */
 };
 
-/* By which it is seen that a file is another one, or was written to. */
+/* By which it is seen that a model's files are other ones, or were written to. */
 struct file_facts {
     bool there;
     dev_t device;
@@ -45,6 +46,8 @@ struct slot {
     struct relay_target *target;
     struct fiber *fiber;
     char *id, *path;
+    char *adapters[ADAPTERS_MAX]; /* "ID=PATH" */
+    size_t adapters_count;
     int64_t context_tokens;
     bool stop; /* its model is gone or disabled */
     bool ended;
@@ -69,13 +72,17 @@ struct relay_local {
 };
 
 static void match(struct relay_local *local, const struct relay_snapshot *models);
-static bool slot_start(struct relay_local *local, const struct relay_model *model);
+static bool slot_start(struct relay_local *local, const struct relay_snapshot *models,
+                       const struct relay_model *model);
+static void add_adapters(struct slot *slot, const struct relay_snapshot *models);
 static void slot_free(struct slot *slot);
 static void slot_run(void *arg);
 static bool fail_lasting(struct slot *slot);
 static bool wait_for_change(struct slot *slot, struct status *st);
 static bool look_at_model(struct slot *slot, bool check, struct status *st);
 static void look_work(void *look);
+static struct file_facts facts_of(const char *path);
+static void add_facts(struct file_facts *to, struct file_facts more);
 static bool file_same(const struct file_facts *a, const struct file_facts *b);
 static bool run_once(struct slot *slot, struct text *why, char *memory, size_t size);
 static bool start_child(struct slot *slot, struct child **out, struct status *st);
@@ -164,15 +171,16 @@ static void match(struct relay_local *local, const struct relay_snapshot *models
         bool has = false;
         for (size_t i = 0; i < local->slots_count; i++)
             has |= local->slots[i]->target == model->target;
-        if (!model->local || !model->usable || has)
+        if (!model->local || !model->usable || model->base.len > 0 || has)
             continue;
-        if (!slot_start(local, model))
+        if (!slot_start(local, models, model))
             relay_target_set_phase(model->target, RELAY_PHASE_FAILED, -1,
                                    TEXT("there are too many local models"));
     }
 }
 
-static bool slot_start(struct relay_local *local, const struct relay_model *model)
+static bool slot_start(struct relay_local *local, const struct relay_snapshot *models,
+                       const struct relay_model *model)
 {
     struct status st = {0};
     if (local->slots_count == CHILDREN_MAX)
@@ -186,6 +194,7 @@ static bool slot_start(struct relay_local *local, const struct relay_model *mode
     slot->path = strndup(model->path.at, model->path.len);
     WEIR_ASSERT(slot->id != NULL && slot->path != NULL);
     slot->context_tokens = model->context_tokens;
+    add_adapters(slot, models);
     relay_target_set_phase(slot->target, RELAY_PHASE_LOADING, -1, TEXT(""));
     if (!fiber_start_joinable(local->loop, "local model", slot_run, slot, &slot->fiber, &st)) {
         slot_free(slot);
@@ -195,11 +204,27 @@ static bool slot_start(struct relay_local *local, const struct relay_model *mode
     return true;
 }
 
+/* Of those that are disabled too, so that to enable one starts nothing anew. */
+static void add_adapters(struct slot *slot, const struct relay_snapshot *models)
+{
+    for (size_t i = 0; i < models->models_count && slot->adapters_count < ADAPTERS_MAX; i++) {
+        const struct relay_model *model = &models->models[i];
+        char *both = NULL;
+        if (!text_equal(model->base, text_of(slot->id)) || model->target != slot->target)
+            continue;
+        int made = asprintf(&both, "%.*s=%.*s", TEXT_ARG(model->id), TEXT_ARG(model->path));
+        WEIR_ASSERT(made > 0);
+        slot->adapters[slot->adapters_count++] = both;
+    }
+}
+
 static void slot_free(struct slot *slot)
 {
     relay_target_release(slot->target);
     free(slot->id);
     free(slot->path);
+    for (size_t i = 0; i < slot->adapters_count; i++)
+        free(slot->adapters[i]);
     free(slot);
 }
 
@@ -298,24 +323,27 @@ static bool run_once(struct slot *slot, struct text *why, char *memory, size_t s
 
 static bool start_child(struct slot *slot, struct child **out, struct status *st)
 {
-    AUTO(arena) struct arena *arena = arena_open(64 * KIB);
+    AUTO(arena) struct arena *arena = arena_open(256 * KIB);
     struct text url = relay_target_url(slot->target);
     const char *listen = arena_cstr(arena, arena_format(arena, "--listen=%.*s", TEXT_ARG(url)));
     const char *token_path =
         arena_cstr(arena, arena_format(arena, "%.*s.token",
                                        TEXT_ARG(text_skip(text_take(url, url.len - strlen(".sock")),
                                                           strlen("unix:")))));
-    const char *argv[9 + RELAY_LOCAL_ARGS_MAX] = {slot->local->infer_path, "--report-fd=3"};
+    const char *argv[9 + ADAPTERS_MAX + RELAY_LOCAL_ARGS_MAX] = {slot->local->infer_path,
+                                                                 "--report-fd=3"};
     size_t count = 2;
     argv[count++] = arena_format(arena, "--model=%s", slot->path).at;
     argv[count++] = arena_format(arena, "--name=%s", slot->id).at;
     argv[count++] = listen;
     argv[count++] = arena_format(arena, "--token-file=%s", token_path).at;
+    for (size_t i = 0; i < slot->adapters_count; i++)
+        argv[count++] = arena_format(arena, "--adapter=%s", slot->adapters[i]).at;
     for (size_t i = 0; i < slot->local->args_count; i++) {
         const struct relay_local_args *args = &slot->local->args[i];
         if (args->model.len > 0 && !text_equal(args->model, text_of(slot->id)))
             continue;
-        WEIR_ASSERT(count + args->count < 9 + RELAY_LOCAL_ARGS_MAX);
+        WEIR_ASSERT(count + args->count < ARRAY_LEN(argv));
         for (size_t a = 0; a < args->count; a++)
             argv[count++] = arena_cstr(arena, args->args[a]);
     }
@@ -395,11 +423,9 @@ static void look_work(void *arg)
 {
     struct look *look = arg;
     struct slot *slot = look->slot;
-    struct stat found;
-    slot->file = (struct file_facts){.there = stat(slot->path, &found) == 0};
-    if (slot->file.there)
-        slot->file =
-            (struct file_facts){true, found.st_dev, found.st_ino, found.st_size, found.st_mtim};
+    slot->file = facts_of(slot->path);
+    for (size_t i = 0; i < slot->adapters_count; i++)
+        add_facts(&slot->file, facts_of(strchr(slot->adapters[i], '=') + 1));
     look->good = true;
     if (!look->check)
         return;
@@ -408,6 +434,26 @@ static void look_work(void *arg)
     else if (access(slot->path, R_OK) != 0)
         look->good =
             status_fail_errno(&look->st, errno, "could not read the model file %s", slot->path);
+}
+
+static struct file_facts facts_of(const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return (struct file_facts){0};
+    return (struct file_facts){true, found.st_dev, found.st_ino, found.st_size, found.st_mtim};
+}
+
+/* So that a change of either is a change. */
+static void add_facts(struct file_facts *to, struct file_facts more)
+{
+    bool later =
+        more.changed.tv_sec > to->changed.tv_sec ||
+        (more.changed.tv_sec == to->changed.tv_sec && more.changed.tv_nsec > to->changed.tv_nsec);
+    to->there = to->there && more.there;
+    to->number += more.number;
+    to->size += more.size;
+    to->changed = later ? more.changed : to->changed;
 }
 
 static bool file_same(const struct file_facts *a, const struct file_facts *b)

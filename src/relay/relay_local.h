@@ -8,6 +8,7 @@
  * A child is called so:
  *     weir-infer --report-fd=3 --model=/x/y.gguf --name=ID --listen=unix:/…/run/m-….sock
  *                --token-file=/…/run/m-….token [more of the options' args] [--context=N]
+ * and with --adapter=ID=/x/z.gguf for each adapter of the model.
  * Its token is in that file (0600), never in its arguments. GET /readyz on its socket answers 200
  * once the model is loaded, before that 503 with {"progress":0.4} where it is known; when ready
  * {"context_tokens":N}. Before it ends with a failure it writes to the descriptor, in one sentence,

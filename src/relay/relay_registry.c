@@ -41,7 +41,9 @@ static struct relay_target *upstream_target(struct relay_registry *registry,
                                             const struct relay_upstream_row *row);
 static struct relay_target *local_target(struct relay_registry *registry,
                                          const struct snapshot *before, struct snapshot *out,
+                                         const struct relay_rows *rows,
                                          const struct relay_model_row *row);
+static void join_base(const struct relay_snapshot *snapshot, struct relay_model *model);
 static void install(struct relay_registry *registry, struct snapshot *fresh);
 
 struct relay_registry *relay_registry_open(const struct relay_registry_options *options)
@@ -224,14 +226,33 @@ static void snapshot_fill(struct relay_registry *registry, const struct snapshot
             .enabled = row->enabled,
             .managed = row->managed,
             .path = row->path,
+            .base = row->base,
             .upstream_id = row->upstream_id,
             .upstream_model = row->local ? row->id : row->upstream_model,
             .context_tokens = row->context_tokens,
             .created_us = row->created_us,
             .usable = row->enabled && (row->local || upstream->enabled),
-            .target = row->local ? local_target(registry, before, out, row) : upstream->target,
+            .target =
+                row->local ? local_target(registry, before, out, rows, row) : upstream->target,
         };
     }
+    for (size_t i = 0; i < rows->models_count; i++)
+        if (models[i].base.len > 0)
+            join_base(&out->public, &models[i]);
+}
+
+/* An adapter is served by the process of its model. */
+static void join_base(const struct relay_snapshot *snapshot, struct relay_model *model)
+{
+    const struct relay_model *base = relay_snapshot_model(snapshot, model->base);
+    if (base == NULL || !base->local || base->base.len > 0) {
+        model->usable = false;
+        relay_target_set_phase(model->target, RELAY_PHASE_STOPPED, -1,
+                               TEXT("the model that it is an adapter of is not here"));
+        return;
+    }
+    model->target = base->target;
+    model->usable = model->enabled && base->usable;
 }
 
 static struct relay_target *upstream_target(struct relay_registry *registry,
@@ -268,13 +289,22 @@ static struct relay_target *upstream_target(struct relay_registry *registry,
     return target;
 }
 
-/* The socket's name is made of the model's id and path, short enough for any folder. */
+/* The socket's name is made of the model's id and path, and those of its adapters, short enough for
+ * any folder: so other adapters are another process. */
 static struct relay_target *local_target(struct relay_registry *registry,
                                          const struct snapshot *before, struct snapshot *out,
+                                         const struct relay_rows *rows,
                                          const struct relay_model_row *row)
 {
-    struct text key = arena_format(out->arena, "local %.*s %.*s %lld", TEXT_ARG(row->id),
-                                   TEXT_ARG(row->path), (long long)row->context_tokens);
+    struct text_buf whole = text_buf_in(out->arena, SNAPSHOT_BYTES_MAX / 2);
+    text_buf_addf(&whole, "local %.*s %.*s %lld", TEXT_ARG(row->id), TEXT_ARG(row->path),
+                  (long long)row->context_tokens);
+    for (size_t i = 0; i < rows->models_count; i++)
+        if (rows->models[i].local && row->base.len == 0 && rows->models[i].base.len > 0 &&
+            text_equal(rows->models[i].base, row->id))
+            text_buf_addf(&whole, " %.*s=%.*s", TEXT_ARG(rows->models[i].id),
+                          TEXT_ARG(rows->models[i].path));
+    struct text key = text_buf_text(&whole);
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     for (size_t i = 0; i < key.len; i++)
         hash = (hash ^ (uint8_t)key.at[i]) * UINT64_C(0x100000001b3);

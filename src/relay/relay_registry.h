@@ -16,6 +16,8 @@ struct relay_model {
     struct text id, name;
     bool local, enabled, managed;
     struct text path;
+    struct text
+        base; /* it is an adapter of this model, with which it shares the target; empty: none */
     struct text upstream_id;
     struct text upstream_model; /* the name that its target knows it by */
     int64_t context_tokens;     /* of the row; 0: see relay_target_context */

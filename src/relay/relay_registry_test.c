@@ -151,12 +151,78 @@ static void reasons_in_public(void **state)
     }
 }
 
+static void add_local(struct relay_registry *registry, struct text id, struct text base)
+{
+    struct status st = {0};
+    struct relay_model_row row = {.id = id,
+                                  .name = id,
+                                  .local = true,
+                                  .path = TEXT("/x/file.gguf"),
+                                  .base = base,
+                                  .enabled = true};
+    if (!relay_store_model_add(relay_registry_store(registry), &row, &st))
+        fail_msg("%s", st.text);
+}
+
+static const struct relay_model *model_now(struct relay_registry *registry,
+                                           struct relay_snapshot **held, struct text id)
+{
+    struct status st = {0};
+    assert_true(relay_registry_refresh(registry, &st));
+    relay_snapshot_release(*held);
+    *held = relay_registry_take(registry);
+    return relay_snapshot_model(*held, id);
+}
+
+/* An adapter is called where its model is, by its own name; other adapters are another process. */
+static void adapters(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    AUTO(relay_registry) struct relay_registry *registry = open_registry(right);
+    AUTO(relay_snapshot) struct relay_snapshot *held = NULL;
+    bool off = false, on = true;
+    struct relay_model_row row;
+    add_local(registry, TEXT("early"), TEXT("base")); /* before its model is there */
+    assert_false(model_now(registry, &held, TEXT("early"))->usable);
+    add_local(registry, TEXT("base"), TEXT(""));
+    const struct relay_model *early = model_now(registry, &held, TEXT("early"));
+    const struct relay_model *base = relay_snapshot_model(held, TEXT("base"));
+    assert_true(early->usable && early->target == base->target);
+    check_text(early->upstream_model, "early");
+    check_text(base->base, "");
+    struct relay_target *first = relay_target_take(base->target);
+    add_local(registry, TEXT("late"), TEXT("base"));
+    assert_ptr_not_equal(model_now(registry, &held, TEXT("base"))->target, first);
+    relay_target_release(first);
+    first = relay_target_take(relay_snapshot_model(held, TEXT("base"))->target);
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"), NULL, &off,
+                                         arena, &row, &st));
+    assert_false(model_now(registry, &held, TEXT("late"))->usable);
+    assert_ptr_equal(relay_snapshot_model(held, TEXT("base"))->target, first); /* it goes on */
+    relay_target_release(first);
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"), NULL, &on,
+                                         arena, &row, &st));
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("base"), NULL, &off,
+                                         arena, &row, &st));
+    assert_false(model_now(registry, &held, TEXT("late"))->usable);
+    add_local(registry, TEXT("second"), TEXT("late")); /* an adapter has none itself */
+    assert_false(model_now(registry, &held, TEXT("second"))->usable);
+    row = (struct relay_model_row){.id = TEXT("own"),
+                                   .name = TEXT("own"),
+                                   .local = true,
+                                   .path = TEXT("/x"),
+                                   .base = TEXT("own")};
+    assert_false(relay_store_model_add(relay_registry_store(registry), &row, &st));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_key_that_does_not_open, set_up, tear_down),
         cmocka_unit_test(reasons_in_public),
         cmocka_unit_test_setup_teardown(the_same_target_for_the_same_row, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(adapters, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,6 +80,9 @@ bool relay_rules_model(const struct relay_model_row *row, struct status *st)
         if (row->upstream_id.len > 0 || row->upstream_model.len > 0)
             return status_fail_field(st, STATUS_INVALID, "upstream_id",
                                      "a local model has no upstream");
+        if (row->base.len > 0 && text_equal(row->base, row->id))
+            return status_fail_field(st, STATUS_INVALID, "id",
+                                     "an adapter needs a name of its own");
         return true;
     }
     if (row->path.len > 0)

@@ -58,6 +58,7 @@ static bool room(struct db_tx *tx, struct arena *arena, const char *sql, int64_t
                  struct status *st);
 static struct relay_upstream_row upstream_from_row(const struct db_row *row);
 static struct relay_model_row model_from_row(const struct db_row *row);
+static struct db_param theirs_of(const struct relay_model_row *row);
 static bool upstream_get(struct db_tx *tx, struct text id, struct arena *arena,
                          struct relay_upstream_row *out, struct status *st);
 static bool upstream_insert(struct db_tx *tx, const struct relay_upstream_row *row,
@@ -351,18 +352,27 @@ static struct relay_upstream_row upstream_from_row(const struct db_row *row)
 
 static struct relay_model_row model_from_row(const struct db_row *row)
 {
+    bool local = text_equal(db_row_text(row, 2), TEXT("local"));
     return (struct relay_model_row){
         .id = db_row_text(row, 0),
         .name = db_row_text(row, 1),
-        .local = text_equal(db_row_text(row, 2), TEXT("local")),
+        .local = local,
         .path = db_row_text(row, 3),
         .upstream_id = db_row_text(row, 4),
-        .upstream_model = db_row_text(row, 5),
+        .base = local ? db_row_text(row, 5) : TEXT_NONE,
+        .upstream_model = local ? TEXT_NONE : db_row_text(row, 5),
         .context_tokens = db_row_int(row, 6),
         .enabled = db_row_bool(row, 7),
         .managed = db_row_bool(row, 8),
         .created_us = db_row_int(row, 9),
     };
+}
+
+/* The column upstream_model: by what the one who serves it knows it, or what it is an adapter of.
+ */
+static struct db_param theirs_of(const struct relay_model_row *row)
+{
+    return db_text_or_null(row->local ? row->base : row->upstream_model);
 }
 
 static bool upstream_get(struct db_tx *tx, struct text id, struct arena *arena,
@@ -426,18 +436,18 @@ static bool model_insert(struct db_tx *tx, const struct relay_model_row *row, st
                                  TEXT_ARG(row->upstream_id));
     return db_exec(tx, NULL, st, model_add_sql, db_text(row->id), db_text(row->name),
                    db_text(row->local ? TEXT("local") : TEXT("upstream")),
-                   db_text_or_null(row->path), db_text_or_null(row->upstream_id),
-                   db_text_or_null(row->upstream_model), db_int_or_null(row->context_tokens),
-                   db_bool(row->enabled), db_bool(row->managed), db_int(row->created_us));
+                   db_text_or_null(row->path), db_text_or_null(row->upstream_id), theirs_of(row),
+                   db_int_or_null(row->context_tokens), db_bool(row->enabled),
+                   db_bool(row->managed), db_int(row->created_us));
 }
 
 static bool model_update(struct db_tx *tx, const struct relay_model_row *row, struct status *st)
 {
     return db_exec(tx, NULL, st, model_change_sql, db_text(row->id), db_text(row->name),
                    db_text(row->local ? TEXT("local") : TEXT("upstream")),
-                   db_text_or_null(row->path), db_text_or_null(row->upstream_id),
-                   db_text_or_null(row->upstream_model), db_int_or_null(row->context_tokens),
-                   db_bool(row->enabled), db_bool(row->managed));
+                   db_text_or_null(row->path), db_text_or_null(row->upstream_id), theirs_of(row),
+                   db_int_or_null(row->context_tokens), db_bool(row->enabled),
+                   db_bool(row->managed));
 }
 
 static bool seal(struct relay_store *store, struct text id, struct text api_key,

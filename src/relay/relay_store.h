@@ -28,7 +28,8 @@ struct relay_upstream_row {
 struct relay_model_row {
     struct text id, name;
     bool local;
-    struct text path;                        /* of a local one */
+    struct text path; /* of a local one */
+    struct text base; /* of a local one: the path is an adapter's, of the model with this id */
     struct text upstream_id, upstream_model; /* of another one */
     int64_t context_tokens;                  /* 0: what the model says */
     bool enabled, managed;
