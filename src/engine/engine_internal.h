@@ -113,8 +113,8 @@ void *engine_thread(void *engine);
  */
 MUST_CHECK bool engine_calibrate(struct engine *engine, struct status *st);
 /* In engine_room.c, before each step: who has to goes back into the queue, its cache kept
- * where there is memory for it, and who can is let in. */
-void engine_make_room(struct engine *engine);
+ * where there is memory for it (true: somebody had to), and who can is let in. */
+bool engine_make_room(struct engine *engine);
 void engine_admit(struct engine *engine);
 void engine_unkeep(struct engine *engine, struct engine_request *request);
 void engine_wake(struct engine *engine); /* any thread */

@@ -83,9 +83,12 @@ void engine_prefix_hold(struct engine *e, int64_t now)
     if (p == NULL)
         return;
     p->copied_us = 0;
+    for (struct engine_request *r = e->first; r != NULL; r = r->after)
+        if (r->task.state == ENGINE_TASK_WAITING && r->kept == NULL)
+            r->prefix.entered = r->task.held = false;
     struct engine_sched_counts counts = engine_sched_counts(e->sched);
     if (counts.sequences_free == 0 || counts.waiting == 0)
-        return;
+        return; /* they wait for a sequence, and for no leader: their tenant's turn counts them */
     engine_leaders_clear(p->leaders);
     for (struct engine_request *l = e->first; l != NULL; l = l->after)
         if (l->task.state == ENGINE_TASK_PROMPT && (!l->task.paused || !l->prefix.entered))
@@ -95,10 +98,10 @@ void engine_prefix_hold(struct engine *e, int64_t now)
         if (r->task.state != ENGINE_TASK_WAITING)
             continue;
         if (++looked_at > LOOKED_AT_MAX)
-            r->prefix.entered = r->task.held = false;
-        else if (r->kept == NULL)
+            break;
+        if (r->kept == NULL)
             hold_one(e, r, now);
-        if (looked_at <= LOOKED_AT_MAX && !r->task.held)
+        if (!r->task.held && !r->task.paused)
             engine_leaders_add(p->leaders, beginnings_of(r), 0, r);
     }
 }
@@ -107,7 +110,6 @@ static void hold_one(struct engine *e, struct engine_request *r, int64_t now)
 {
     uint32_t common = 0;
     struct engine_request *leader = leader_of(e, r, &common);
-    r->prefix.entered = r->task.held = false;
     if (leader == NULL) {
         r->prefix.held_us = 0;
         return;

@@ -14,7 +14,8 @@
 void engine_prefix_open(struct engine *e); /* when the model is loaded */
 void engine_prefix_close(struct engine *e);
 
-/* Once per step, in this order. Who waits and should go on waiting is held. */
+/* Once per step, in this order. Who waits and should go on waiting is held; again when a sequence
+ * has become free since. */
 void engine_prefix_hold(struct engine *e, int64_t now);
 /* Copies what there is for those who were let in. */
 void engine_prefix_restore(struct engine *e);

@@ -377,6 +377,29 @@ static void whoever_leads_may_go(void)
     assert_true(stats().prompt_tokens <= 300 + BATCH);
 }
 
+/* Who began to wait for a leader waits for its turn when all sequences are taken, and its tenant is
+ * as far behind as it is. */
+static void behind_a_leader_the_turn_counts(void)
+{
+    struct talk first = {.tenant = "anna"}, second = {.tenant = "anna"}, others[3];
+    atomic_store(&fake->hold, true);
+    say(&first, 5, 100);
+    ask(&first, 400);
+    say(&second, 5, 101);
+    ask(&second, 5);
+    for (int i = 0; i < 3; i++) {
+        others[i] = (struct talk){.tenant = "bert"};
+        say(&others[i], 300 + i, 20);
+        ask(&others[i], 400);
+    }
+    atomic_store(&fake->hold, false);
+    (void)heard(&second);
+    assert_true(stats().output_tokens < 1000); /* of 1,600: none of the others is done */
+    (void)heard(&first);
+    for (int i = 0; i < 3; i++)
+        (void)heard(&others[i]);
+}
+
 static void off(void)
 {
     struct talk anna = {.tenant = "anna"};
@@ -470,6 +493,7 @@ ENGINE_TEST(the_same_prompt, the_same_prompt_many_times, 0)
 ENGINE_TEST(the_same_prompt_in_a_window, the_same_prompt_many_times, 64)
 ENGINE_TEST(from_a_writer, from_one_that_still_writes, 0)
 ENGINE_TEST(leader_gone, whoever_leads_may_go, 0)
+ENGINE_TEST(turn_counts, behind_a_leader_the_turn_counts, 0, .lag_tokens = 64, .ring_tokens = 1024)
 ENGINE_TEST(off, off, 0, .prefix_off = true)
 ENGINE_TEST(failures, failures_only_cost_time, 0)
 ENGINE_TEST(a_window, with_a_window, 64)
@@ -495,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_the_same_prompt_in_a_window),
         cmocka_unit_test(test_from_a_writer),
         cmocka_unit_test(test_leader_gone),
+        cmocka_unit_test(test_turn_counts),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_recurrent),
         cmocka_unit_test(test_failures),

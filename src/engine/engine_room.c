@@ -11,13 +11,16 @@ static uint32_t tokens_to_give(const struct engine *e);
 static void keep(struct engine *e, struct engine_request *r);
 static void bring_back(struct engine *e, struct engine_request *r);
 
-void engine_make_room(struct engine *e)
+bool engine_make_room(struct engine *e)
 {
     struct engine_task *task;
+    bool any = false;
     while ((task = engine_sched_make_room(e->sched, tokens_to_give(e))) != NULL) {
         keep(e, engine_request_of(task));
         e->backend->ops->clear(e->backend, engine_sched_preempt(e->sched, task));
+        any = true;
     }
+    return any;
 }
 
 void engine_admit(struct engine *e)

@@ -172,7 +172,8 @@ static bool step(struct engine *e)
 {
     struct engine_plan plan;
     engine_prefix_hold(e, clock_mono_us());
-    engine_make_room(e);
+    if (engine_make_room(e))
+        engine_prefix_hold(e, clock_mono_us()); /* there is a sequence now */
     engine_admit(e);
     close_gaps(e); /* before there is more to be moved */
     engine_prefix_restore(e);
@@ -276,8 +277,8 @@ static void keep_raw(struct engine *e, const float *logits)
     memcpy(e->raw, logits, e->facts.vocab * sizeof *e->raw);
 }
 
-/* The account makes FULL impossible. Should it come all the same, those who were in the batch pay
- * for it, and the engine lives on with an empty cache. */
+/* The account makes FULL impossible. Should it come all the same, all who are here pay for it, and
+ * the engine lives on with an empty cache. */
 static void decode_failed(struct engine *e, enum engine_decode result)
 {
     if (result == ENGINE_DECODE_ABORTED && atomic_load(&e->closing))
