@@ -236,6 +236,6 @@ def test_context_overflow(client):
 
 
 def test_what_a_model_is_for(browser):
-    """A local one says it; of an upstream's nobody knows."""
+    """A local one says it, and the configuration of the upstream's."""
     tasks = {model["id"]: model["tasks"] for model in browser.get("/api/models").json()["data"]}
-    assert tasks["smol"][:2] == ["chat", "completions"] and tasks["fault"] is None
+    assert tasks["smol"][:2] == ["chat", "completions"] and tasks["fault"] == ["chat", "completions", "embeddings", "rerank"]

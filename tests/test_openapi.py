@@ -142,6 +142,8 @@ def catalogue(call):
     call("POST", "/api/models", 201, model)
     call("POST", "/api/models", 409, model)
     call("POST", "/api/models", 400, {**model, "id": "!"})
+    call("POST", "/api/models", 400, {**model, "id": "b", "tasks": ["sing"]})
+    assert call("PATCH", "/api/models/{id}", 200, {"tasks": ["embeddings"]}, id="mine")["tasks"] == ["embeddings"]
     call("DELETE", "/api/upstreams/{id}", 409, id=upstream["id"])
     assert not call("PATCH", "/api/models/{id}", 200, {"enabled": False}, id="mine")["enabled"]
     assert [row["id"] for row in call("GET", "/api/models", 200)["data"]] == ["fault", "mine"]

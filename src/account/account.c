@@ -20,7 +20,8 @@ static const char *const role_names[ACCOUNT_ROLE_COUNT] = {
 };
 
 static const char first_owner_sql[] =
-    "SELECT m.org_id, p.id, m.user_id FROM membership m JOIN app_user u ON u.id = m.user_id "
+    "SELECT m.org_id, p.id, m.user_id, o.weight FROM membership m "
+    "JOIN app_user u ON u.id = m.user_id JOIN organisation o ON o.id = m.org_id "
     "JOIN project p ON p.org_id = m.org_id AND p.is_default "
     "WHERE m.role = 'owner' AND u.disabled_us IS NULL ORDER BY m.created_us, m.user_id LIMIT 1";
 
@@ -89,7 +90,8 @@ bool account_first_owner(struct account *account, struct account_caller *out, st
     *out = (struct account_caller){.org = id_from(db_row_text(&row, 0)),
                                    .project = id_from(db_row_text(&row, 1)),
                                    .user = id_from(db_row_text(&row, 2)),
-                                   .role = ACCOUNT_ROLE_OWNER};
+                                   .role = ACCOUNT_ROLE_OWNER,
+                                   .weight = (uint32_t)db_row_int(&row, 3)};
     return true;
 }
 

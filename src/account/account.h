@@ -4,6 +4,7 @@
  *   account.h          opening; who is calling
  *   account_setup.h    the first owner
  *   account_user.h     people
+ *   account_org.h      organisations
  *   account_session.h  signing in, sessions
  *   account_key.h      API keys: managing, and checking one on every request
  *
@@ -43,6 +44,7 @@ struct account_caller {
     struct id user;         /* the signed-in person; for a key, who made it */
     struct id session, key; /* one of them is set, the other is all zeros */
     enum account_role role; /* of the person; for a key ACCOUNT_ROLE_MEMBER */
+    uint32_t weight;        /* of the organisation (account_org.h) */
 };
 
 /* Does not wait. Fails: STATUS_SYSTEM. */

@@ -11,8 +11,9 @@
 enum { PEPPERS_MAX = 32 }; /* all that a ring holds */
 
 static const char find_sql[] =
-    "SELECT k.org_id, k.project_id, k.id, k.user_id, k.expires_us, k.pepper_id, k.used_us "
-    "FROM api_key k JOIN app_user u ON u.id = k.user_id "
+    "SELECT k.org_id, k.project_id, k.id, k.user_id, k.expires_us, k.pepper_id, k.used_us, "
+    "o.weight FROM api_key k JOIN app_user u ON u.id = k.user_id "
+    "JOIN organisation o ON o.id = k.org_id "
     "WHERE k.digest IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
     "$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32) "
     "AND k.revoked_us IS NULL AND u.disabled_us IS NULL LIMIT 2";
@@ -73,7 +74,8 @@ static bool key_ask(struct account *account, struct text secret, const struct va
                                     .project = id_from(db_row_text(row, 1)),
                                     .key = id_from(db_row_text(row, 2)),
                                     .user = id_from(db_row_text(row, 3)),
-                                    .role = ACCOUNT_ROLE_MEMBER};
+                                    .role = ACCOUNT_ROLE_MEMBER,
+                                    .weight = (uint32_t)db_row_int(row, 7)};
     cache_put(&account->keys, newest->bytes, &caller, expires_us, epoch);
     bool old_pepper = !text_equal(db_row_text(row, 5), text_of(newest->key_id));
     if (old_pepper || now_us - db_row_int(row, 6) >= touch_every_us) {

@@ -9,8 +9,9 @@
 #define SIGN_IN DB_SCOPE_SYSTEM(DB_SYSTEM_SIGN_IN)
 
 static const char user_find_sql[] =
-    "SELECT u.id, u.password, u.disabled_us, m.org_id, m.role, p.id FROM app_user u "
-    "JOIN membership m ON m.user_id = u.id JOIN project p ON p.org_id = m.org_id AND p.is_default "
+    "SELECT u.id, u.password, u.disabled_us, m.org_id, m.role, p.id, o.weight FROM app_user u "
+    "JOIN membership m ON m.user_id = u.id JOIN organisation o ON o.id = m.org_id "
+    "JOIN project p ON p.org_id = m.org_id AND p.is_default "
     "WHERE u.email_key = $1 ORDER BY m.created_us LIMIT 1";
 static const char rehash_sql[] =
     "UPDATE app_user SET password = $2 WHERE id = $1 AND password = $3";
@@ -22,8 +23,9 @@ static const char trim_sql[] =
     "session "
     "s WHERE s.org_id = $1 AND s.user_id = $2 ORDER BY s.seen_us DESC, s.id DESC LIMIT $3)";
 static const char check_sql[] =
-    "SELECT s.org_id, p.id, s.user_id, s.id, m.role, s.seen_us FROM session s "
+    "SELECT s.org_id, p.id, s.user_id, s.id, m.role, s.seen_us, o.weight FROM session s "
     "JOIN membership m ON m.org_id = s.org_id AND m.user_id = s.user_id "
+    "JOIN organisation o ON o.id = s.org_id "
     "JOIN app_user u ON u.id = s.user_id JOIN project p ON p.org_id = s.org_id AND p.is_default "
     "WHERE s.token_sha256 = $1 AND u.disabled_us IS NULL AND s.seen_us > $2 AND s.created_us > $3";
 static const char list_sql[] =
@@ -82,7 +84,8 @@ static bool user_check(struct account *account, const struct account_sign_in *si
     *caller = (struct account_caller){.user = id_from(db_row_text(row, 0)),
                                       .org = id_from(db_row_text(row, 3)),
                                       .role = role_from(db_row_text(row, 4)),
-                                      .project = id_from(db_row_text(row, 5))};
+                                      .project = id_from(db_row_text(row, 5)),
+                                      .weight = (uint32_t)db_row_int(row, 6)};
     if (weak)
         rehash(account, password, db_row_text(row, 0), stored);
     return true;
@@ -152,7 +155,8 @@ bool account_session_check(struct account *account, struct text token, struct te
                                     .project = id_from(db_row_text(row, 1)),
                                     .user = id_from(db_row_text(row, 2)),
                                     .session = id_from(db_row_text(row, 3)),
-                                    .role = role_from(db_row_text(row, 4))};
+                                    .role = role_from(db_row_text(row, 4)),
+                                    .weight = (uint32_t)db_row_int(row, 6)};
     if (now_us - db_row_int(row, 5) >= touch_every_us) {
         struct touch touch = {
             .kind = TOUCH_SESSION, .org = caller.org, .id = caller.session, .at_us = now_us};

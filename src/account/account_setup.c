@@ -1,6 +1,7 @@
 #include "account_setup.h"
 #include <sodium.h>
 #include "account_internal.h"
+#include "account_org.h"
 #include "clock.h"
 #include "db.h"
 
@@ -130,7 +131,8 @@ static bool setup_write(struct account *account, const struct account_setup *set
     struct account_caller made = {.org = ids_new("org_"),
                                   .project = ids_new("prj_"),
                                   .user = ids_new("usr_"),
-                                  .role = ACCOUNT_ROLE_OWNER};
+                                  .role = ACCOUNT_ROLE_OWNER,
+                                  .weight = ACCOUNT_WEIGHT_USUAL};
     struct text org = ids_text(&made.org), project = ids_text(&made.project),
                 user = ids_text(&made.user);
     struct db_param now = db_int(clock_wall_us());

@@ -70,7 +70,7 @@ bool world_same(const struct account_caller *a, const struct account_caller *b)
     return text_equal(ids_text(&a->org), ids_text(&b->org)) &&
            text_equal(ids_text(&a->project), ids_text(&b->project)) &&
            text_equal(ids_text(&a->user), ids_text(&b->user)) && a->role == b->role &&
-           strcmp(a->session.bytes, b->session.bytes) == 0 &&
+           a->weight == b->weight && strcmp(a->session.bytes, b->session.bytes) == 0 &&
            strcmp(a->key.bytes, b->key.bytes) == 0;
 }
 

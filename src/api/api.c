@@ -316,6 +316,7 @@ static bool seed(struct api *api, struct status *st)
                                                               : model->id,
             .base = model->base,
             .context_tokens = model->context_tokens,
+            .tasks = model->tasks,
         };
     }
     if (!relay_store_seed(relay_registry_store(api->registry), &seed, arena, st) ||

@@ -33,6 +33,7 @@ struct api_model_seed {
     struct text upstream_model; /* empty: the id */
     struct text base;           /* the path is an adapter's, of this model; empty: a model's own */
     int64_t context_tokens;     /* 0: what the model says */
+    unsigned tasks;             /* of one of an upstream (relay_tasks.h); 0: guessed by its name */
 };
 struct api_upstream_seed {
     struct text name, base_url;

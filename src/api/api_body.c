@@ -132,6 +132,8 @@ static bool kind_fits(enum api_field_kind kind, enum relay_json_kind got)
         return got == RELAY_JSON_BOOL;
     case API_FIELD_OBJECT:
         return got == RELAY_JSON_OBJECT;
+    case API_FIELD_LIST:
+        return got == RELAY_JSON_ARRAY;
     }
     return false;
 }
@@ -150,6 +152,8 @@ static const char *kind_wanted(enum api_field_kind kind)
         return "true or false";
     case API_FIELD_OBJECT:
         return "an object";
+    case API_FIELD_LIST:
+        return "a list";
     }
     return "";
 }
@@ -188,6 +192,18 @@ static bool read_value(struct http_request *req, const struct api_field *field, 
         return true;
     case API_FIELD_OBJECT:
         return true;
+    case API_FIELD_LIST: {
+        size_t count = 0;
+        struct relay_json_iter iter = relay_json_iter_of(raw);
+        struct relay_json_value item;
+        for (struct text name; relay_json_next(&iter, &name, &item);)
+            count++;
+        if ((double)count < field->min || (double)count > field->max)
+            return api_fail(req, st, API_PROBLEM_INVALID_INPUT, path,
+                            "%s must have %.0f to %.0f items, not %zu", path, field->min,
+                            field->max, count);
+        return true;
+    }
     }
     return false;
 }

@@ -25,6 +25,7 @@ enum api_field_kind {
     API_FIELD_NUMBER, /* the same */
     API_FIELD_BOOL,
     API_FIELD_OBJECT, /* `raw` only */
+    API_FIELD_LIST,   /* `raw` only; min and max in items */
 };
 enum { API_FIELD_OPTIONAL = 0, API_FIELD_REQUIRED = 1, API_FIELD_NULLABLE = 2 };
 

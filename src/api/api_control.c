@@ -1,6 +1,7 @@
 /* /control: what only the operator's own commands may do, over the control socket: the set-up
- * without a link, people, key rings (api_secrets.c). Not part of api/openapi.yaml. People are named
- * by their address. */
+ * without a link, people, organisations, key rings (api_secrets.c). Not part of api/openapi.yaml.
+ * People are named by their address. */
+#include "account_org.h"
 #include "account_setup.h"
 #include "account_user.h"
 #include "api_body.h"
@@ -100,6 +101,39 @@ bool api_control_users_disable(struct http_request *req, struct http_reply *repl
 bool api_control_users_enable(struct http_request *req, struct http_reply *reply, struct status *st)
 {
     return set_disabled(req, reply, false, st);
+}
+
+bool api_control_orgs_list(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    struct account_org *orgs;
+    size_t count;
+    if (!account_org_list(api_request_of(req)->api->account, 0, req->arena, &orgs, &count, st))
+        return false;
+    struct api_json json = api_json_in(req->arena);
+    api_json_list_open(&json);
+    for (size_t i = 0; i < count; i++) {
+        api_json_open(&json, NULL, '{');
+        api_json_text(&json, "id", orgs[i].id);
+        api_json_text(&json, "name", orgs[i].name);
+        api_json_int(&json, "weight", orgs[i].weight);
+        api_json_int(&json, "created_us", orgs[i].created_us);
+        api_json_close(&json, '}');
+    }
+    api_json_list_close(&json, 0, TEXT(""));
+    return api_json_send(&json, reply, 200, st);
+}
+
+bool api_control_orgs_weight(struct http_request *req, struct http_reply *reply, struct status *st)
+{
+    static const struct api_field fields[] = {
+        {"weight", API_FIELD_INT, API_FIELD_REQUIRED, 1, ACCOUNT_WEIGHT_MAX},
+    };
+    struct api_value values[ARRAY_LEN(fields)];
+    if (!api_body_read(req, fields, ARRAY_LEN(fields), values, st) ||
+        !account_org_set_weight(api_request_of(req)->api->account, http_request_param(req, "id"),
+                                values[0].integer, st))
+        return false;
+    return api_json_send_nothing(reply, st);
 }
 
 static bool user_of(struct http_request *req, struct account_caller *owner,

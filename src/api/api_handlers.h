@@ -20,4 +20,4 @@ api_handler api_runs_events, api_runs_stop;
 /* For the operator's commands, over the control socket alone. */
 api_handler api_control_setup, api_control_users_list, api_control_users_add,
     api_control_secrets_rotate, api_control_users_password, api_control_users_disable,
-    api_control_users_enable;
+    api_control_users_enable, api_control_orgs_list, api_control_orgs_weight;

@@ -6,11 +6,14 @@
 #include "arena.h"
 #include "relay_endpoint.h"
 #include "relay_store.h"
+#include "relay_tasks.h"
 
 static bool refresh(struct http_request *req, struct status *st);
 static bool send_model(struct http_request *req, struct http_reply *reply, struct text id,
                        int http_status, struct status *st);
 static bool fail_store(struct http_request *req, const struct status *st);
+static bool read_tasks(struct http_request *req, const struct api_value *value, unsigned *out,
+                       struct status *st);
 static void write_tasks(struct api_json *json, unsigned tasks);
 static void write_model(struct api_json *json, const struct relay_model *model, bool owner);
 
@@ -29,7 +32,7 @@ bool api_models_list(struct http_request *req, struct http_reply *reply, struct 
 
 bool api_models_create(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    enum { ID, NAME, KIND, PATH, UPSTREAM_ID, UPSTREAM_MODEL, CONTEXT, COUNT };
+    enum { ID, NAME, KIND, PATH, UPSTREAM_ID, UPSTREAM_MODEL, CONTEXT, TASKS, COUNT };
     static const struct api_field fields[] = {
         [ID] = {"id", API_FIELD_TEXT, API_FIELD_REQUIRED, 1, 100},
         [NAME] = {"name", API_FIELD_NAME, API_FIELD_REQUIRED, 1, 100},
@@ -38,9 +41,12 @@ bool api_models_create(struct http_request *req, struct http_reply *reply, struc
         [UPSTREAM_ID] = {"upstream_id", API_FIELD_TEXT, API_FIELD_NULLABLE, 0, 100},
         [UPSTREAM_MODEL] = {"upstream_model", API_FIELD_TEXT, API_FIELD_NULLABLE, 0, 200},
         [CONTEXT] = {"context_tokens", API_FIELD_INT, API_FIELD_NULLABLE, 1, 10000000},
+        [TASKS] = {"tasks", API_FIELD_LIST, API_FIELD_NULLABLE, 1, RELAY_ENDPOINT_COUNT},
     };
     struct api_value values[COUNT];
-    if (!api_body_read(req, fields, COUNT, values, st))
+    unsigned tasks;
+    if (!api_body_read(req, fields, COUNT, values, st) ||
+        !read_tasks(req, &values[TASKS], &tasks, st))
         return false;
     bool local = text_equal(values[KIND].text, TEXT("local"));
     if (!local && !text_equal(values[KIND].text, TEXT("upstream")))
@@ -54,6 +60,7 @@ bool api_models_create(struct http_request *req, struct http_reply *reply, struc
         .upstream_id = values[UPSTREAM_ID].text,
         .upstream_model = values[UPSTREAM_MODEL].text,
         .context_tokens = values[CONTEXT].integer,
+        .tasks = tasks,
         .enabled = true,
     };
     struct relay_store *store = relay_registry_store(api_request_of(req)->api->registry);
@@ -64,20 +71,26 @@ bool api_models_create(struct http_request *req, struct http_reply *reply, struc
 
 bool api_models_update(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    enum { NAME, ENABLED, COUNT };
+    enum { NAME, ENABLED, TASKS, COUNT };
     static const struct api_field fields[] = {
         [NAME] = {"name", API_FIELD_NAME, API_FIELD_OPTIONAL, 1, 100},
         [ENABLED] = {"enabled", API_FIELD_BOOL, API_FIELD_OPTIONAL, 0, 0},
+        [TASKS] = {"tasks", API_FIELD_LIST, API_FIELD_NULLABLE, 1, RELAY_ENDPOINT_COUNT},
     };
     struct api_value values[COUNT];
     struct relay_model_row row;
     struct text id = http_request_param(req, "id");
     struct relay_store *store = relay_registry_store(api_request_of(req)->api->registry);
-    if (!api_body_read(req, fields, COUNT, values, st))
+    unsigned tasks;
+    if (!api_body_read(req, fields, COUNT, values, st) ||
+        !read_tasks(req, &values[TASKS], &tasks, st))
         return false;
-    if (!relay_store_model_change(store, id, values[NAME].present ? &values[NAME].text : NULL,
-                                  values[ENABLED].present ? &values[ENABLED].yes : NULL, req->arena,
-                                  &row, st))
+    struct relay_model_change change = {
+        .name = values[NAME].present ? &values[NAME].text : NULL,
+        .enabled = values[ENABLED].present ? &values[ENABLED].yes : NULL,
+        .tasks = values[TASKS].present ? &tasks : NULL,
+    };
+    if (!relay_store_model_change(store, id, &change, req->arena, &row, st))
         return fail_store(req, st);
     return refresh(req, st) && send_model(req, reply, id, 200, st);
 }
@@ -114,6 +127,28 @@ static bool fail_store(struct http_request *req, const struct status *st)
     if (st->code == STATUS_CONFLICT && text_equal(text_of(st->field), TEXT("managed")))
         return api_fail_as(req, API_PROBLEM_MANAGED);
     return false;
+}
+
+/* 0 for null: it is to be guessed. */
+static bool read_tasks(struct http_request *req, const struct api_value *value, unsigned *out,
+                       struct status *st)
+{
+    unsigned tasks = 0;
+    struct relay_json_value item;
+    if (value->present && !value->is_null) {
+        struct relay_json_iter iter = relay_json_iter_of(value->raw);
+        for (struct text name; relay_json_next(&iter, &name, &item);) {
+            unsigned bit = item.kind == RELAY_JSON_STRING
+                               ? relay_tasks_bit(relay_json_string(req->arena, item))
+                               : 0;
+            if (bit == 0)
+                return api_fail(req, st, API_PROBLEM_INVALID_INPUT, "tasks",
+                                "tasks must be of chat, completions, embeddings and rerank");
+            tasks |= bit;
+        }
+    }
+    *out = tasks;
+    return true;
 }
 
 /* null while nobody has said what it does. */
@@ -156,7 +191,7 @@ static void write_model(struct api_json *json, const struct relay_model *model, 
     api_json_text_or_null(json, "reason", phase == RELAY_PHASE_READY ? TEXT("") : text_of(reason));
     api_json_close(json, '}');
     api_json_int_or_null(json, "context_tokens", context);
-    write_tasks(json, relay_target_tasks(model->target));
+    write_tasks(json, relay_model_tasks(model));
     api_json_text_or_null(json, "path", owner ? model->path : TEXT(""));
     api_json_text_or_null(json, "upstream_id", owner ? model->upstream_id : TEXT(""));
     api_json_text_or_null(json, "upstream_model",

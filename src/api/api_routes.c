@@ -62,6 +62,8 @@ const struct api_route api_routes[] = {
      api_control_users_password},
     {"POST", "/control/users/{email}/disable", API_AUTH_CONTROL, 4 * KIB,
      api_control_users_disable},
+    {"GET", "/control/orgs", API_AUTH_CONTROL, 0, api_control_orgs_list},
+    {"POST", "/control/orgs/{id}/weight", API_AUTH_CONTROL, 4 * KIB, api_control_orgs_weight},
     {"POST", "/control/users/{email}/enable", API_AUTH_CONTROL, 4 * KIB, api_control_users_enable},
 };
 const size_t api_routes_count = ARRAY_LEN(api_routes);

@@ -118,6 +118,7 @@ bool api_runs_start(struct http_request *req, struct http_reply *reply, struct s
         .model = values[RUN_MODEL].text,
         .parameters = values[RUN_PARAMETERS].present ? &parameters : NULL,
         .request_id = req->request_id,
+        .weight = request->caller.who.weight,
     };
     if (!chat_run_start(request->api->chat, request->worker->relay, api_chat_person(req), &options,
                         req->arena, &run, st))

@@ -80,6 +80,7 @@ static bool call_model(struct http_request *req, struct http_reply *reply,
     struct relay_call_options options = {
         .request = &reading.request,
         .org_id = request->caller.org_id,
+        .weight = request->caller.who.weight,
         .request_id = req->request_id,
         .trace_parent = req->trace_parent,
         .arena = req->arena,

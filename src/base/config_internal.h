@@ -4,7 +4,7 @@
 
 enum {
     CONFIG_SETTINGS_MAX = 96, /* rows of all groups; a test counts them */
-    CONFIG_FIELDS_MAX = 16,   /* of one kind of section */
+    CONFIG_FIELDS_MAX = 32,   /* of one kind of section */
     CONFIG_SECTIONS_MAX = 64, /* of each kind */
     CONFIG_FILE_BYTES_MAX = 1024 * 1024,
     CONFIG_SECRET_BYTES_MAX = 64 * 1024,

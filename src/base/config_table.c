@@ -238,6 +238,10 @@ static const struct config_setting model_fields[] = {
      "instead of path: the name of the section [upstream NAME] that serves it", 0},
     {"upstream_model", CONFIG_TEXT, "", 0, 0, NULL,
      "what the upstream calls it; by default the same", 0},
+    {"tasks", CONFIG_TEXT, "", 0, 0, NULL,
+     "what a model of an upstream is for: of chat, completions, embeddings, rerank, with commas "
+     "between; by default guessed by its name, as chat, completions unless that says otherwise",
+     0},
     {"name", CONFIG_TEXT, "", 0, 0, NULL, "what people see; by default NAME", 0},
     {"context", CONFIG_INT, "0", 0, CONTEXT_MAX, NULL, "context size in tokens; 0 is infer_context",
      0},

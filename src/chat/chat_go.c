@@ -33,6 +33,7 @@ struct chat_go {
     struct chat_run_row row;
     struct chat_live *live;
     struct text json, request_id;
+    uint32_t weight;
     int64_t started_us;
 
     /* Between the writer and whoever started it. */
@@ -65,7 +66,7 @@ static struct text usage_json(const struct chat_go *go);
 
 bool chat_go_start(struct chat *chat, struct relay_worker *worker, struct chat_person person,
                    const struct chat_run *run, struct text json, struct text request_id,
-                   struct chat_go **out, struct status *st)
+                   uint32_t weight, struct chat_go **out, struct status *st)
 {
     struct arena *arena = arena_open(ARENA_BYTES_MAX + 2 * (size_t)chat->options.answer_bytes_max);
     struct chat_go *go = ARENA_NEW(arena, struct chat_go);
@@ -85,6 +86,7 @@ bool chat_go_start(struct chat *chat, struct relay_worker *worker, struct chat_p
     };
     go->json = arena_text(arena, json);
     go->request_id = arena_text(arena, request_id);
+    go->weight = weight;
     go->started_us = clock_mono_us();
     go->starter = fiber_current();
     go->live = chat_live_new(chat, go->person, go->row.id);
@@ -197,6 +199,7 @@ static bool open_call(struct chat_go *go, struct relay_call **call, struct statu
     struct relay_call_options options = {
         .request = request,
         .org_id = go->person.org_id,
+        .weight = go->weight,
         .request_id = go->request_id,
         .arena = go->arena,
     };

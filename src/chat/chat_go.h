@@ -15,8 +15,8 @@ struct chat_go;
  * Fails: as relay_call_open; the fiber is gone then. */
 MUST_CHECK bool chat_go_start(struct chat *chat, struct relay_worker *worker,
                               struct chat_person person, const struct chat_run *run,
-                              struct text json, struct text request_id, struct chat_go **out,
-                              struct status *st);
+                              struct text json, struct text request_id, uint32_t weight,
+                              struct chat_go **out, struct status *st);
 /* The run is stored: it goes on by itself. */
 void chat_go_keep(struct chat_go *go);
 /* It could not be stored: the fiber ends and leaves no trace. */

@@ -60,7 +60,7 @@ bool chat_run_start(struct chat *chat, struct relay_worker *worker, struct chat_
         return false;
     fill(&plan);
     if (!request_json(&plan, &json, st) ||
-        !chat_go_start(chat, worker, person, &run, json, options->request_id, &go,
+        !chat_go_start(chat, worker, person, &run, json, options->request_id, options->weight, &go,
                        st)) /* waits for a refusal */
         return false;
     if (!chat_store_start(chat, person, &run, arena, st)) {

@@ -19,6 +19,7 @@ struct chat_run_options {
     struct text model;
     const struct text *parameters; /* a JSON object; NULL: the thread's */
     struct text request_id;
+    uint32_t weight; /* of the organisation; 0: the usual (relay_call.h) */
 };
 struct chat_run {
     struct text id;

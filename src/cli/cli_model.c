@@ -7,7 +7,11 @@
 #include "http_url.h"
 #include "json.h"
 
-static int set_enabled(struct cli *cli, bool enabled);
+enum { COLUMNS = 5 };
+
+static int change(struct cli *cli, json_t *body);
+static void set_tasks(struct cli *cli, json_t *body);
+static struct text tasks_text(const json_t *tasks, struct arena *arena);
 static struct text state_text(const json_t *state, struct arena *arena);
 
 int cli_model_list(struct cli *cli)
@@ -20,10 +24,11 @@ int cli_model_list(struct cli *cli)
         return cli_fail(&st);
     const json_t *rows = json_object_get(answer, "data");
     size_t count = json_array_size(rows);
-    struct text *cells = ARENA_ARRAY(cli->arena, 4 * (count + 1), struct text);
+    struct text *cells = ARENA_ARRAY(cli->arena, COLUMNS * (count + 1), struct text);
     struct text *cell = cells;
     *cell++ = TEXT("ID");
     *cell++ = TEXT("KIND");
+    *cell++ = TEXT("FOR");
     *cell++ = TEXT("STATE");
     *cell++ = TEXT("FROM");
     for (size_t i = 0; i < count; i++) {
@@ -31,10 +36,11 @@ int cli_model_list(struct cli *cli)
         struct text path = cli_member(row, "path");
         *cell++ = cli_member(row, "id");
         *cell++ = cli_member(row, "kind");
+        *cell++ = tasks_text(json_object_get(row, "tasks"), cli->arena);
         *cell++ = state_text(json_object_get(row, "state"), cli->arena);
         *cell++ = path.len > 0 ? path : cli_member(row, "upstream_id");
     }
-    cli_print_table(cells, 4, count + 1);
+    cli_print_table(cells, COLUMNS, count + 1);
     return CLI_OK;
 }
 
@@ -74,6 +80,7 @@ int cli_model_add(struct cli *cli)
         }
         (void)json_object_set_new(body, "context_tokens", json_integer(tokens));
     }
+    set_tasks(cli, body);
     if (!cli_session_open(cli, &session, &st) ||
         !cli_call(session, cli, "POST", TEXT("/api/models"), body, &answer, &st))
         return cli_fail(&st);
@@ -81,14 +88,30 @@ int cli_model_add(struct cli *cli)
     return CLI_OK;
 }
 
+int cli_model_change(struct cli *cli)
+{
+    AUTO(json_t) json_t *body = json_object();
+    struct text name = cli_value(cli, "name");
+    if (cli_given(cli, "name"))
+        (void)json_object_set_new(body, "name", json_stringn(name.at, name.len));
+    set_tasks(cli, body);
+    if (json_object_size(body) == 0) {
+        fputs("weir: model change needs --name or --task\n", stderr);
+        return CLI_USAGE;
+    }
+    return change(cli, body);
+}
+
 int cli_model_enable(struct cli *cli)
 {
-    return set_enabled(cli, true);
+    AUTO(json_t) json_t *body = json_pack("{s:b}", "enabled", true);
+    return change(cli, body);
 }
 
 int cli_model_disable(struct cli *cli)
 {
-    return set_enabled(cli, false);
+    AUTO(json_t) json_t *body = json_pack("{s:b}", "enabled", false);
+    return change(cli, body);
 }
 
 int cli_model_remove(struct cli *cli)
@@ -104,19 +127,44 @@ int cli_model_remove(struct cli *cli)
     return CLI_OK;
 }
 
-static int set_enabled(struct cli *cli, bool enabled)
+static int change(struct cli *cli, json_t *body)
 {
     struct status st;
     AUTO(cli_session) struct cli_session *session = NULL;
-    AUTO(json_t) json_t *body = json_object();
     json_t *answer = NULL;
     struct text id = http_url_encode(text_of(cli->words[0]), cli->arena);
     struct text target = arena_format(cli->arena, "/api/models/%.*s", TEXT_ARG(id));
-    (void)json_object_set_new(body, "enabled", json_boolean(enabled));
     if (!cli_session_open(cli, &session, &st) ||
         !cli_call(session, cli, "PATCH", target, body, &answer, &st))
         return cli_fail(&st);
     return CLI_OK;
+}
+
+/* --task=chat,completions as a list; --task=guess as null. The server knows which there are. */
+static void set_tasks(struct cli *cli, json_t *body)
+{
+    struct text list = cli_value(cli, "task"), piece;
+    if (!cli_given(cli, "task"))
+        return;
+    if (text_equal(list, TEXT("guess"))) {
+        (void)json_object_set_new(body, "tasks", json_null());
+        return;
+    }
+    json_t *tasks = json_array();
+    while (text_split(&list, ',', &piece)) {
+        piece = text_trim(piece);
+        (void)json_array_append_new(tasks, json_stringn(piece.at, piece.len));
+    }
+    (void)json_object_set_new(body, "tasks", tasks);
+}
+
+static struct text tasks_text(const json_t *tasks, struct arena *arena)
+{
+    struct text all = TEXT("");
+    for (size_t i = 0; i < json_array_size(tasks); i++)
+        all = arena_format(arena, "%.*s%s%s", TEXT_ARG(all), i > 0 ? "," : "",
+                           json_string_value(json_array_get(tasks, i)));
+    return all;
 }
 
 static struct text state_text(const json_t *state, struct arena *arena)

@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "cli_internal.h"
 #include "model_kind.h"
+#include "relay_tasks.h"
 
 enum { FILES_BESIDES = 256 }; /* loops, the database, logs, children */
 
@@ -278,6 +279,12 @@ static bool add_model_section(struct cli *cli, const struct config_section *sect
         return status_fail(st, STATUS_INVALID, "needs either `path` or `upstream`");
     if (seed.path.len > 0)
         seed.path = absolute(seed.path, cli->arena);
+    if (!relay_tasks_read(config_section_text(section, "tasks"), &seed.tasks, st))
+        return false;
+    if (seed.path.len > 0 && seed.tasks != 0)
+        return status_fail(st, STATUS_INVALID,
+                           "a local model says itself what it is for: `tasks` "
+                           "goes with `upstream`");
     bool known = seed.upstream.len == 0;
     for (size_t i = 0; i < options->upstreams_count; i++)
         known = known || text_equal(options->upstreams[i].name, seed.upstream);

@@ -181,7 +181,7 @@ static bool find(struct relay_worker *worker, struct text id, const struct relay
 /* Where nobody has said it yet, the model itself answers. */
 static bool does(const struct relay_model *model, enum relay_endpoint endpoint)
 {
-    unsigned tasks = relay_target_tasks(model->target);
+    unsigned tasks = relay_model_tasks(model);
     return tasks == 0 || relay_endpoint_facts(endpoint)->task == NULL || (tasks & 1U << endpoint);
 }
 
@@ -276,6 +276,10 @@ static bool attempt(struct relay_call *call, const struct relay_call_options *op
         headers[count++] = (struct http_header){TEXT("authorization"), authorization};
     if (call->model->local)
         headers[count++] = (struct http_header){TEXT("x-weir-tenant"), options->org_id};
+    if (call->model->local && options->weight > 0)
+        headers[count++] = (struct http_header){TEXT("x-weir-weight"),
+                                                arena_format(call->arena, "%u", options->weight)};
+    WEIR_ASSERT(count <= HEADERS_MAX);
     bool local = call->model->local, whole;
     struct text path = path_at(call, &whole);
     const struct relay_limits *limits = &call->worker->options.limits;

@@ -61,6 +61,7 @@ const struct relay_snapshot *relay_worker_models(struct relay_worker *worker);
 struct relay_call_options {
     const struct relay_request *request;
     struct text org_id; /* the tenant, for a fair turn in the engine */
+    uint32_t weight;    /* its share there, 1 to 10,000; 0: the usual, 100 */
     struct text request_id;
     struct text trace_parent; /* empty: none */
     struct arena *arena;      /* outlives the call */

@@ -7,6 +7,7 @@
 #include "fiber.h"
 #include "log.h"
 #include "rand.h"
+#include "relay_tasks.h"
 
 enum { SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024, WATCH_MS = 1000 };
 
@@ -170,6 +171,11 @@ const struct relay_upstream *relay_snapshot_upstream(const struct relay_snapshot
     return NULL;
 }
 
+unsigned relay_model_tasks(const struct relay_model *model)
+{
+    return model->local ? relay_target_tasks(model->target) : model->tasks;
+}
+
 void relay_model_reason_public(const struct relay_model *model, char *reason)
 {
     struct text folder = model->path;
@@ -230,6 +236,9 @@ static void snapshot_fill(struct relay_registry *registry, const struct snapshot
             .upstream_id = row->upstream_id,
             .upstream_model = row->local ? row->id : row->upstream_model,
             .context_tokens = row->context_tokens,
+            .tasks = row->local        ? 0
+                     : row->tasks != 0 ? row->tasks
+                                       : relay_tasks_guess(row->upstream_model),
             .created_us = row->created_us,
             .usable = row->enabled && (row->local || upstream->enabled),
             .target =

@@ -21,10 +21,13 @@ struct relay_model {
     struct text upstream_id;
     struct text upstream_model; /* the name that its target knows it by */
     int64_t context_tokens;     /* of the row; 0: see relay_target_context */
+    unsigned tasks;             /* of one of an upstream; see relay_model_tasks */
     int64_t created_us;
     bool usable; /* it and its upstream are enabled */
     struct relay_target *target;
 };
+/* What it is for, as relay_tasks.h has it; 0: a local model that has not said so yet. */
+unsigned relay_model_tasks(const struct relay_model *model);
 /* What of a reason (relay_target_phase) is for everybody: changed in place so that it names the
  * file of a local model without the folder that it stands in. Empty where it would name another
  * path, or the address of an upstream: the log and the owner have it. */

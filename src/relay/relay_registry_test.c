@@ -196,15 +196,18 @@ static void adapters(void **state)
     assert_ptr_not_equal(model_now(registry, &held, TEXT("base"))->target, first);
     relay_target_release(first);
     first = relay_target_take(relay_snapshot_model(held, TEXT("base"))->target);
-    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"), NULL, &off,
-                                         arena, &row, &st));
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"),
+                                         &(struct relay_model_change){.enabled = &off}, arena, &row,
+                                         &st));
     assert_false(model_now(registry, &held, TEXT("late"))->usable);
     assert_ptr_equal(relay_snapshot_model(held, TEXT("base"))->target, first); /* it goes on */
     relay_target_release(first);
-    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"), NULL, &on,
-                                         arena, &row, &st));
-    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("base"), NULL, &off,
-                                         arena, &row, &st));
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"),
+                                         &(struct relay_model_change){.enabled = &on}, arena, &row,
+                                         &st));
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("base"),
+                                         &(struct relay_model_change){.enabled = &off}, arena, &row,
+                                         &st));
     assert_false(model_now(registry, &held, TEXT("late"))->usable);
     add_local(registry, TEXT("second"), TEXT("late")); /* an adapter has none itself */
     assert_false(model_now(registry, &held, TEXT("second"))->usable);

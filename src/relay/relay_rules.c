@@ -72,6 +72,8 @@ bool relay_rules_model(const struct relay_model_row *row, struct status *st)
     if (row->context_tokens < 0 || row->context_tokens > 10000000)
         return status_fail_field(st, STATUS_INVALID, "context_tokens",
                                  "context_tokens must be between 1 and 10000000");
+    if (!relay_rules_tasks(row, st))
+        return false;
     if (row->local) {
         if (row->path.len == 0 || row->path.at[0] != '/' || row->path.len > 4096 ||
             has_control(row->path))
@@ -93,6 +95,14 @@ bool relay_rules_model(const struct relay_model_row *row, struct status *st)
         has_control(row->upstream_model))
         return status_fail_field(st, STATUS_INVALID, "upstream_model",
                                  "upstream_model must have 1 to 200 bytes");
+    return true;
+}
+
+bool relay_rules_tasks(const struct relay_model_row *row, struct status *st)
+{
+    if (row->local && row->tasks != 0)
+        return status_fail_field(st, STATUS_INVALID, "tasks",
+                                 "a local model says itself what it is for");
     return true;
 }
 

@@ -13,3 +13,5 @@ MUST_CHECK bool relay_rules_base_url(struct text url, bool plain_anywhere, struc
 /* Printable ASCII without spaces: it becomes a header field. */
 MUST_CHECK bool relay_rules_api_key(struct text key, struct status *st);
 MUST_CHECK bool relay_rules_model(const struct relay_model_row *row, struct status *st);
+/* Only of a model of an upstream is it said what it is for: a local one knows it itself. */
+MUST_CHECK bool relay_rules_tasks(const struct relay_model_row *row, struct status *st);

@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "ids.h"
 #include "relay_rules.h"
+#include "relay_tasks.h"
 
 static const char version_sql[] = "SELECT version FROM relay_version WHERE only_one = 1";
 static const char changed_sql[] =
@@ -33,18 +34,18 @@ static const char upstreams_unmanage_sql[] =
 
 #define MODEL_COLUMNS                                                                              \
     "id, name, kind, path, upstream_id, upstream_model, context_tokens, enabled, managed, "        \
-    "created_us"
+    "created_us, tasks"
 static const char models_sql[] = "SELECT " MODEL_COLUMNS " FROM model WHERE org_id = '' AND "
                                  "project_id = '' ORDER BY created_us, id LIMIT 5000";
 static const char model_sql[] =
     "SELECT " MODEL_COLUMNS " FROM model WHERE org_id = '' AND project_id = '' AND id = $1";
 static const char model_add_sql[] =
     "INSERT INTO model (org_id, project_id, id, name, kind, path, upstream_id, upstream_model, "
-    "context_tokens, enabled, managed, created_us) "
-    "VALUES ('', '', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    "context_tokens, enabled, managed, created_us, tasks) "
+    "VALUES ('', '', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 static const char model_change_sql[] =
     "UPDATE model SET name = $2, kind = $3, path = $4, upstream_id = $5, upstream_model = $6, "
-    "context_tokens = $7, enabled = $8, managed = $9 "
+    "context_tokens = $7, enabled = $8, managed = $9, tasks = $10 "
     "WHERE org_id = '' AND project_id = '' AND id = $1";
 static const char model_count_sql[] = "SELECT COUNT(*) FROM model WHERE org_id = ''";
 static const char model_remove_sql[] =
@@ -67,7 +68,8 @@ static bool upstream_update(struct db_tx *tx, const struct relay_upstream_row *r
                             struct arena *arena, struct status *st);
 static bool model_insert(struct db_tx *tx, const struct relay_model_row *row, struct arena *arena,
                          struct status *st);
-static bool model_update(struct db_tx *tx, const struct relay_model_row *row, struct status *st);
+static bool model_update(struct db_tx *tx, const struct relay_model_row *row, struct arena *arena,
+                         struct status *st);
 static bool seal(struct relay_store *store, struct text id, struct text api_key,
                  struct arena *arena, struct text *out, struct status *st);
 static bool seed_upstream(struct db_tx *tx, struct relay_upstream_row *row, struct arena *arena,
@@ -172,24 +174,25 @@ bool relay_store_upstream_change(struct relay_store *store, struct text id,
     return true;
 }
 
-bool relay_store_model_change(struct relay_store *store, struct text id, const struct text *name,
-                              const bool *enabled, struct arena *arena, struct relay_model_row *out,
-                              struct status *st)
+bool relay_store_model_change(struct relay_store *store, struct text id,
+                              const struct relay_model_change *change, struct arena *arena,
+                              struct relay_model_row *out, struct status *st)
 {
-    if (name != NULL && !relay_rules_name(*name, "name", st))
+    if (change->name != NULL && !relay_rules_name(*change->name, "name", st))
         return false;
     AUTO(db_tx) struct db_tx *tx = begin(store, DB_WRITE);
     struct db_row found;
     if (!db_one(tx, arena, &found, st, model_sql, db_text(id)))
         return status_wrap(st, "no model %.*s", TEXT_ARG(id));
     struct relay_model_row row = model_from_row(&found);
-    if (row.managed && name != NULL)
+    if (row.managed && (change->name != NULL || change->tasks != NULL))
         return status_fail_field(st, STATUS_CONFLICT, "managed",
                                  "model %.*s comes from the configuration: change it there",
                                  TEXT_ARG(id));
-    row.name = name != NULL ? *name : row.name;
-    row.enabled = enabled != NULL ? *enabled : row.enabled;
-    if (!model_update(tx, &row, st) || !finish(tx, st))
+    row.name = change->name != NULL ? *change->name : row.name;
+    row.enabled = change->enabled != NULL ? *change->enabled : row.enabled;
+    row.tasks = change->tasks != NULL ? *change->tasks : row.tasks;
+    if (!relay_rules_tasks(&row, st) || !model_update(tx, &row, arena, st) || !finish(tx, st))
         return false;
     *out = row;
     return true;
@@ -353,6 +356,10 @@ static struct relay_upstream_row upstream_from_row(const struct db_row *row)
 static struct relay_model_row model_from_row(const struct db_row *row)
 {
     bool local = text_equal(db_row_text(row, 2), TEXT("local"));
+    struct status ignored;
+    unsigned tasks;
+    if (!relay_tasks_read(db_row_text(row, 10), &tasks, &ignored)) /* of a later version */
+        tasks = 0;
     return (struct relay_model_row){
         .id = db_row_text(row, 0),
         .name = db_row_text(row, 1),
@@ -365,6 +372,7 @@ static struct relay_model_row model_from_row(const struct db_row *row)
         .enabled = db_row_bool(row, 7),
         .managed = db_row_bool(row, 8),
         .created_us = db_row_int(row, 9),
+        .tasks = tasks,
     };
 }
 
@@ -438,16 +446,18 @@ static bool model_insert(struct db_tx *tx, const struct relay_model_row *row, st
                    db_text(row->local ? TEXT("local") : TEXT("upstream")),
                    db_text_or_null(row->path), db_text_or_null(row->upstream_id), theirs_of(row),
                    db_int_or_null(row->context_tokens), db_bool(row->enabled),
-                   db_bool(row->managed), db_int(row->created_us));
+                   db_bool(row->managed), db_int(row->created_us),
+                   db_text(relay_tasks_text(row->tasks, arena)));
 }
 
-static bool model_update(struct db_tx *tx, const struct relay_model_row *row, struct status *st)
+static bool model_update(struct db_tx *tx, const struct relay_model_row *row, struct arena *arena,
+                         struct status *st)
 {
     return db_exec(tx, NULL, st, model_change_sql, db_text(row->id), db_text(row->name),
                    db_text(row->local ? TEXT("local") : TEXT("upstream")),
                    db_text_or_null(row->path), db_text_or_null(row->upstream_id), theirs_of(row),
                    db_int_or_null(row->context_tokens), db_bool(row->enabled),
-                   db_bool(row->managed));
+                   db_bool(row->managed), db_text(relay_tasks_text(row->tasks, arena)));
 }
 
 static bool seal(struct relay_store *store, struct text id, struct text api_key,
@@ -504,5 +514,5 @@ static bool seed_model(struct db_tx *tx, struct relay_model_row *row, struct are
         return model_insert(tx, row, arena, st);
     }
     row->enabled = model_from_row(&found).enabled;
-    return model_update(tx, row, st);
+    return model_update(tx, row, arena, st);
 }

@@ -32,6 +32,7 @@ struct relay_model_row {
     struct text base; /* of a local one: the path is an adapter's, of the model with this id */
     struct text upstream_id, upstream_model; /* of another one */
     int64_t context_tokens;                  /* 0: what the model says */
+    unsigned tasks; /* of one of an upstream (relay_tasks.h); 0: guessed by its name */
     bool enabled, managed;
     int64_t created_us;
 };
@@ -74,8 +75,13 @@ MUST_CHECK bool relay_store_upstream_change(struct relay_store *store, struct te
                                             const struct relay_upstream_change *change,
                                             struct arena *arena, struct relay_upstream_row *out,
                                             struct status *st);
+struct relay_model_change {
+    const struct text *name;
+    const bool *enabled;
+    const unsigned *tasks; /* 0: guessed by its name */
+};
 MUST_CHECK bool relay_store_model_change(struct relay_store *store, struct text id,
-                                         const struct text *name, const bool *enabled,
+                                         const struct relay_model_change *change,
                                          struct arena *arena, struct relay_model_row *out,
                                          struct status *st);
 /* Fails: STATUS_NOT_FOUND; STATUS_CONFLICT, with the field "managed" or (in use) "models". */

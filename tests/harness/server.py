@@ -258,4 +258,5 @@ def fault(**what):
 
 def fault_and(more, upstream):
     """A configuration with the fault upstream as model `fault`, and what `more` says."""
-    return f"[upstream fault]\nurl = {upstream.url}\nkey = upstream-secret\n\n[model fault]\nupstream = fault\n\n{more}"
+    return f"[upstream fault]\nurl = {upstream.url}\nkey = upstream-secret\n\n[model fault]\nupstream = fault\n" \
+           f"tasks = chat, completions, embeddings, rerank\n\n{more}"

@@ -5,6 +5,7 @@ import type { components, paths } from "./schema";
 export type Schemas = components["schemas"];
 export type Me = Schemas["Me"];
 export type Key = Schemas["Key"];
+export type ModelTask = Schemas["ModelTask"];
 export type Model = Schemas["Model"];
 export type Upstream = Schemas["Upstream"];
 export type Session = Schemas["Session"];

@@ -223,8 +223,8 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Rename, enable or disable a model (owner)
-         * @description Disabling a local model stops its process, enabling starts it. A managed model can be enabled and disabled, but 409 `managed` for its name.
+         * Rename, enable or disable a model, or say what it is for (owner)
+         * @description Disabling a local model stops its process, enabling starts it. A managed model can be enabled and disabled, but 409 `managed` for its name and tasks.
          */
         patch: operations["updateModel"];
         trace?: never;
@@ -561,14 +561,22 @@ export interface components {
                 reason: string | null;
             };
             context_tokens: number | null;
-            /** @description What it does, as a local model says once it is ready; null while that is not known, and of upstreams */
-            tasks: ("chat" | "completions" | "embeddings" | "rerank")[] | null;
+            /**
+             * @description What it is for. Other endpoints answer 404 `unsupported_endpoint` for it, and the chat offers only what is for chat. A local
+             *     model says it once it is ready, null before. One of an upstream is for what its owner said, or else for what its name at
+             *     the upstream suggests.
+             */
+            tasks: components["schemas"]["ModelTask"][] | null;
             path: string | null;
             upstream_id: string | null;
             upstream_model: string | null;
             /** Format: int64 */
             created_us: number;
         };
+        /** @enum {string} */
+        ModelTask: "chat" | "completions" | "embeddings" | "rerank";
+        /** @description What a model of an upstream is for; null to have it guessed by its name. 400 for a local model, which says it itself */
+        ModelTasks: components["schemas"]["ModelTask"][] | null;
         Upstream: {
             id: string;
             name: string;
@@ -1062,6 +1070,7 @@ export interface operations {
                     upstream_model?: string | null;
                     /** @description Null for what the model says */
                     context_tokens?: number | null;
+                    tasks?: components["schemas"]["ModelTasks"];
                 };
             };
         };
@@ -1113,6 +1122,7 @@ export interface operations {
                 "application/json": {
                     name?: components["schemas"]["Name"];
                     enabled?: boolean;
+                    tasks?: components["schemas"]["ModelTasks"];
                 };
             };
         };

@@ -185,7 +185,7 @@ export function makeHandlers(weir: MockWeir, base = "*"): HttpHandler[] {
         upstream_id: body.upstream_id ?? null,
         upstream_model: body.upstream_model ?? null,
         context_tokens: body.context_tokens ?? null,
-        tasks: null,
+        tasks: body.tasks ?? (body.kind === "upstream" ? ["chat", "completions"] : null),
       });
       weir.models = [...weir.models, model];
       return HttpResponse.json(model, { status: 201 });
@@ -195,6 +195,7 @@ export function makeHandlers(weir: MockWeir, base = "*"): HttpHandler[] {
       const model = weir.models.find((item) => item.id === id(params));
       if (!model) return missing();
       model.name = body.name ?? model.name;
+      if (body.tasks !== undefined) model.tasks = body.tasks ?? ["chat", "completions"];
       if (body.enabled !== undefined) {
         model.enabled = body.enabled;
         model.state = {

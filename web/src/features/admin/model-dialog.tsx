@@ -10,6 +10,7 @@ import { SelectField, TextField } from "@/components/ui/field";
 import { Segmented } from "@/components/ui/segmented";
 import { toast } from "@/components/ui/toast";
 import { modelPut } from "./api";
+import { PurposeField, tasksOf, type Purpose } from "./tasks";
 
 type Kind = "local" | "upstream";
 
@@ -48,10 +49,11 @@ function ModelForm({ upstreamId, upstreams, onClose, onAddUpstream }: ModelDialo
   const [source, setSource] = useState("");
   const [id, setId] = useState<string | null>(null);
   const [name, setName] = useState<string | null>(null);
+  const [purpose, setPurpose] = useState<Purpose>("guess");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const wrong = (field: string) => (error?.problem.field === field ? error.message : null);
-  const shownFields = ["id", "name", "path", "upstream_model"];
+  const shownFields = ["id", "name", "path", "upstream_model", "tasks"];
   const general = error && !shownFields.includes(error.problem.field ?? "");
   const wantedId = id ?? suggestId(source);
   const wantedName = name ?? (source.split("/").at(-1) ?? "").replace(/\.gguf$/i, "");
@@ -86,6 +88,7 @@ function ModelForm({ upstreamId, upstreams, onClose, onAddUpstream }: ModelDialo
                   kind,
                   upstream_id: from,
                   upstream_model: source.trim(),
+                  tasks: purpose === "other" ? null : tasksOf(purpose),
                 },
         }),
       );
@@ -197,6 +200,9 @@ function ModelForm({ upstreamId, upstreams, onClose, onAddUpstream }: ModelDialo
             />
           )}
         </>
+      )}
+      {kind === "upstream" && upstreams.length > 0 && (
+        <PurposeField value={purpose} onChange={setPurpose} error={wrong("tasks")} />
       )}
       <TextField
         label={t`Name`}

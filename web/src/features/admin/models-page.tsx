@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Cpu, Ellipsis, Pencil, Plug, Plus, Trash2 } from "lucide-react";
+import { Cpu, Ellipsis, ListChecks, Pencil, Plug, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { api, unwrap, type Model, type Upstream } from "@/api/client";
 import { toError } from "@/api/errors";
@@ -20,6 +20,7 @@ import { formatContext } from "@/lib/format";
 import { modelDrop, modelPut, upstreamDrop, upstreamPut, upstreamsQuery } from "./api";
 import { ModelDialog } from "./model-dialog";
 import { ModelState } from "./model-state";
+import { PurposeDialog } from "./tasks";
 import { UpstreamDialog } from "./upstream-dialog";
 import "./messages";
 
@@ -38,10 +39,11 @@ type ModelRowProps = {
   model: Model;
   upstream: Upstream | undefined;
   onRename: (model: Model) => void;
+  onPurpose: (model: Model) => void;
   onRemove: (model: Model) => void;
 };
 
-function ModelRow({ model, upstream, onRename, onRemove }: ModelRowProps) {
+function ModelRow({ model, upstream, onRename, onPurpose, onRemove }: ModelRowProps) {
   const { t } = useLingui();
   const client = useQueryClient();
   const [busy, setBusy] = useState(false);
@@ -76,6 +78,7 @@ function ModelRow({ model, upstream, onRename, onRemove }: ModelRowProps) {
         <p className="text-caption break-words text-faint">
           <code className="font-mono">{model.id}</code> · {source}
           {context && <> · {t`${context} context`}</>}
+          {model.tasks && !model.tasks.includes("chat") && <> · {model.tasks.join(", ")}</>}
         </p>
         {model.state.phase === "failed" && model.state.reason && (
           <p className="mt-1 text-caption break-words text-danger">{model.state.reason}</p>
@@ -99,6 +102,14 @@ function ModelRow({ model, upstream, onRename, onRemove }: ModelRowProps) {
               icon: Pencil,
               disabled: model.managed,
               run: () => onRename(model),
+            },
+            {
+              id: "purpose",
+              label: t`What it is for`,
+              icon: ListChecks,
+              disabled: model.managed || model.kind === "local",
+              note: model.kind === "local" ? t`It says so itself` : undefined,
+              run: () => onPurpose(model),
             },
             {
               id: "remove",
@@ -210,6 +221,7 @@ type Open =
   | { what: "model"; upstreamId: string | null }
   | { what: "upstream"; upstream: Upstream | null }
   | { what: "rename"; model: Model }
+  | { what: "purpose"; model: Model }
   | { what: "remove-model"; model: Model }
   | { what: "remove-upstream"; upstream: Upstream };
 
@@ -255,6 +267,7 @@ export function ModelsPage() {
                   model={model}
                   upstream={upstreams.data?.find((item) => item.id === model.upstream_id)}
                   onRename={(item) => setOpen({ what: "rename", model: item })}
+                  onPurpose={(item) => setOpen({ what: "purpose", model: item })}
                   onRemove={(item) => setOpen({ what: "remove-model", model: item })}
                 />
               ))}
@@ -317,6 +330,7 @@ export function ModelsPage() {
         onClose={close}
         onAdded={(upstream) => setOpen({ what: "model", upstreamId: upstream.id })}
       />
+      <PurposeDialog model={open?.what === "purpose" ? open.model : null} onClose={close} />
       <RenameDialog
         open={open?.what === "rename"}
         title={t`Rename the model`}
