@@ -53,6 +53,7 @@ static void rows_free(void *arg)
     struct infer_api_rows *rows = arg;
     for (size_t i = 0; i < rows->count; i++)
         engine_tokens_free(&rows->tokens[i]);
+    engine_tokens_free(&rows->query);
 }
 
 bool infer_api_rows_text(struct infer_api_rows *rows, struct text text, const char *field,
@@ -82,22 +83,27 @@ bool infer_api_rows_tokens(struct infer_api_rows *rows, const int32_t *given, si
     return row_end(rows, count, 0, field, st);
 }
 
-bool infer_api_rows_pair(struct infer_api_rows *rows, struct text first, struct text second,
-                         const char *field, struct status *st)
+bool infer_api_rows_query(struct infer_api_rows *rows, struct text query, struct status *st)
+{
+    return rows->backend->ops->tokenize(rows->backend, query, rows->facts->context, &rows->query,
+                                        &rows->query_count, st);
+}
+
+bool infer_api_rows_pair(struct infer_api_rows *rows, struct text document, const char *field,
+                         struct status *st)
 {
     const struct engine_embed_ops *ops = rows->backend->ops;
     const int32_t *before, *between, *behind;
     uint32_t before_count, between_count, behind_count;
     struct engine_tokens *tokens = row_start(rows);
-    size_t one = 0, two = 0;
-    if (!ops->tokenize(rows->backend, first, rows->facts->context, tokens, &one, st))
-        return false;
+    size_t count = 0;
     ops->frame(rows->backend, &before, &before_count, &between, &between_count, &behind,
                &behind_count);
+    add_tokens(tokens, rows->query.at, rows->query.count);
     add_tokens(tokens, between, between_count);
     size_t second_at = tokens->count;
-    return ops->tokenize(rows->backend, second, rows->facts->context, tokens, &two, st) &&
-           row_end(rows, one + between_count + two, second_at, field, st);
+    return ops->tokenize(rows->backend, document, rows->facts->context, tokens, &count, st) &&
+           row_end(rows, rows->query_count + between_count + count, second_at, field, st);
 }
 
 static struct engine_tokens *row_start(struct infer_api_rows *rows)

@@ -24,7 +24,9 @@ struct infer_api_rows {
     struct engine_embed_row *rows; /* in the arena */
     struct engine_tokens *tokens;  /* of each row */
     size_t count, size;
-    uint64_t total; /* tokens of all */
+    uint64_t total;             /* tokens of all */
+    struct engine_tokens query; /* of infer_api_rows_pair */
+    size_t query_count;         /* tokens that it has: of more than the context not all are kept */
 };
 void infer_api_rows_start(struct infer_api_rows *rows, const struct engine_embed *embed,
                           struct arena *arena, size_t size); /* freed with the arena */
@@ -34,8 +36,11 @@ MUST_CHECK bool infer_api_rows_text(struct infer_api_rows *rows, struct text tex
                                     const char *field, struct status *st);
 MUST_CHECK bool infer_api_rows_tokens(struct infer_api_rows *rows, const int32_t *tokens,
                                       size_t count, const char *field, struct status *st);
-MUST_CHECK bool infer_api_rows_pair(struct infer_api_rows *rows, struct text first,
-                                    struct text second, const char *field, struct status *st);
+/* The query first, once, since cutting it into tokens again for each document may take for ever. */
+MUST_CHECK bool infer_api_rows_query(struct infer_api_rows *rows, struct text query,
+                                     struct status *st);
+MUST_CHECK bool infer_api_rows_pair(struct infer_api_rows *rows, struct text document,
+                                    const char *field, struct status *st);
 
 /* The steps that both handlers have: looks whether there is room, reads the body, has it read by
  * `read` (on a thread of the pool where it is long), and computes. `*queue_us`, `*compute_us`: how

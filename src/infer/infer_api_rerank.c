@@ -91,12 +91,13 @@ static bool read_documents(struct rerank *r, const struct json_at *root, struct 
 static bool add_rows(struct rerank *r, bool pairs, struct status *st)
 {
     infer_api_rows_start(&r->rows, r->server->options.embed, r->arena, r->count + !pairs);
-    if (!pairs && !infer_api_rows_text(&r->rows, r->query, "query", st))
+    if (pairs ? !infer_api_rows_query(&r->rows, r->query, st)
+              : !infer_api_rows_text(&r->rows, r->query, "query", st))
         return false;
     for (size_t i = 0; i < r->count; i++) {
         char field[FIELD_BYTES];
         (void)snprintf(field, sizeof field, "documents[%zu]", i);
-        bool ok = pairs ? infer_api_rows_pair(&r->rows, r->query, r->documents[i], field, st)
+        bool ok = pairs ? infer_api_rows_pair(&r->rows, r->documents[i], field, st)
                         : infer_api_rows_text(&r->rows, r->documents[i], field, st);
         if (!ok)
             return false;

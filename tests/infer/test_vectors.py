@@ -322,3 +322,8 @@ def test_a_model_that_judges_pairs(start_infer, tmp_path, kind):
         answer = http.post("/v1/rerank", json={"model": "smol", "query": "q " * 300, "documents": ["d " * 300]})
         assert answer.status_code == 400 and answer.json()["error"]["param"] == "documents[0]"
         assert http.get("/readyz").json()["tasks"] == ["rerank"]
+        began = time.monotonic()  # a query is cut into tokens once, not for each document
+        asked = {"model": "smol", "query": query + " " * 6_000_000, "documents": documents[:2] * 100}
+        again = http.post("/v1/rerank", json=asked, timeout=120).json()["results"]
+        assert len(again) == 200 and abs(again[0]["relevance_score"] - max(found[0], found[1])) < 5e-3
+        assert time.monotonic() - began < 8
