@@ -220,6 +220,9 @@ static void control_tokens(void **state)
     const struct model_vocab *vocab = model_llama_vocab(backend);
     assert_int_equal(model_vocab_control_at(vocab, TEXT("<|im_end|>")), 10);
     assert_int_equal(model_vocab_control_at(vocab, TEXT("<|im_start|>user")), 12);
+    assert_int_equal(model_vocab_control_at(vocab, TEXT("<|im_end|>\xff\xff")), 10);
+    assert_int_equal(model_vocab_control_at(vocab, TEXT("<|im_<|im_end|>")), 0);
+    assert_int_equal(model_vocab_control_at(vocab, TEXT("<<")), 0);
     assert_int_equal(model_vocab_control_at(vocab, TEXT("<|im_end|")), 0);
     assert_int_equal(model_vocab_control_at(vocab, TEXT(" <|im_end|>")), 0);
     assert_int_equal(model_vocab_control_at(vocab, TEXT("")), 0);

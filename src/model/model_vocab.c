@@ -129,16 +129,31 @@ static size_t piece_of(void *vocab, int32_t token, char *out)
     return model_vocab_piece(vocab, token, out);
 }
 
-/* Every length that could be, the longest first: rare enough, since few bytes begin one. */
+/* The longest that `text` begins with is the last one not behind it in order, or shares as much
+ * with that one as it has itself. */
 size_t model_vocab_control_at(const struct model_vocab *vocab, struct text text)
 {
     if (text.len < 2 || !vocab->control_starts[(unsigned char)text.at[0]])
         return 0;
-    size_t len = text.len < vocab->control_bytes_max ? text.len : vocab->control_bytes_max;
-    for (; len >= 2; len--) {
-        struct text key = text_take(text, len);
-        if (bsearch(&key, vocab->control, vocab->control_count, sizeof key, by_bytes) != NULL)
-            return len;
+    text = text_take(text, vocab->control_bytes_max);
+    while (text.len >= 2) {
+        size_t low = 0, high = vocab->control_count; /* those before `low` are not behind it */
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+            if (text_compare(vocab->control[middle], text) <= 0)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low == 0)
+            return 0;
+        struct text last = vocab->control[low - 1];
+        size_t same = 0;
+        while (same < last.len && same < text.len && last.at[same] == text.at[same])
+            same++;
+        if (same == last.len)
+            return same;
+        text.len = same;
     }
     return 0;
 }
