@@ -97,8 +97,6 @@ def test_what_it_is_not_for(client, http, weir):
     assert error.value.code == "unsupported_endpoint" and error.value.param == "model"
     with pytest.raises(openai.NotFoundError):
         client.completions.create(model="gguf", prompt="hi")
-    answer = http.post("/v1/tokenize", json={"model": "onnx", "prompt": "hi"})
-    assert answer.status_code == 400 and answer.json()["error"]["param"] == "model"
     with weir.signed_in() as browser:
         tasks = {model["id"]: model["tasks"] for model in browser.get("/api/models").json()["data"]}
         assert tasks == {"onnx": ["embeddings", "rerank"], "gguf": ["embeddings", "rerank"]}
@@ -111,3 +109,15 @@ def test_it_is_counted(http, weir):
     before = weir.metric('weir_relay_tokens_total{model="onnx",kind="prompt"}')
     used = http.post("/v1/embeddings", json={"model": "onnx", "input": "one two three"}).json()["usage"]["prompt_tokens"]
     assert used > 3 and weir.metric('weir_relay_tokens_total{model="onnx",kind="prompt"}') == before + used
+
+
+def test_its_tokens(http):
+    """What /v1/embeddings takes in place of the text; case and spaces are gone, so there is no way back."""
+    for model in MODELS:
+        answer = http.post("/v1/tokenize", json={"model": model, "prompt": "Hello  World", "add_special_tokens": False})
+        tokens = answer.json()["tokens"]
+        assert answer.status_code == 200 and tokens == [7592, 2088], answer.text
+        by_text = http.post("/v1/embeddings", json={"model": model, "input": "hello world"}).json()["data"]
+        assert http.post("/v1/embeddings", json={"model": model, "input": tokens}).json()["data"] == by_text
+        answer = http.post("/v1/detokenize", json={"model": model, "tokens": tokens})
+        assert answer.status_code == 400 and answer.json()["error"]["param"] == "model"

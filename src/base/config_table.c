@@ -256,6 +256,10 @@ static const struct config_setting model_fields[] = {
      "memory for prompts that were computed before; 0 is infer_prefix_mib", 0},
     {"prefix_tenant_mib", CONFIG_INT, "0", 0, 1 << 24, NULL,
      "one tenant's share of it; 0 is infer_prefix_tenant_mib", 0},
+    {"public_prompt", CONFIG_TEXT, "", 0, 0, NULL,
+     "a file with a system message that is no secret: it is computed when the model is loaded, for "
+     "every organisation",
+     0},
     {"gpu_layers", CONFIG_INT, "0", -1, 10000, NULL,
      "layers on the graphics card; 0 is infer_gpu_layers", 0},
     {"cache_type", CONFIG_CHOICE, "usual", 0, 0, "usual|f16|q8_0",

@@ -231,6 +231,11 @@ static bool add_infer_args(struct cli *cli, const struct config_section *section
                                         : config_section_text(section, "flash_attention");
     if (!text_equal(flash, TEXT("usual")))
         args[count++] = arena_format(cli->arena, "--flash-attention=%.*s", TEXT_ARG(flash));
+    if (section != NULL) {
+        struct text file = absolute(config_section_text(section, "public_prompt"), cli->arena);
+        if (file.len > 0)
+            args[count++] = arena_format(cli->arena, "--public-prompt=%.*s", TEXT_ARG(file));
+    }
     if (section == NULL) {
         args[count++] =
             arena_format(cli->arena, "--poll=%lld", (long long)config_int(config, "infer_poll"));

@@ -14,6 +14,7 @@
 #include "machine.h"
 #include "model_onnx.h"
 #include "model_onnx_files.h"
+#include "infer_public.h"
 #include "infer_sandbox.h"
 #include "infer_server.h"
 #include "log.h"
@@ -46,8 +47,9 @@ struct program {
     struct engine *engine; /* one of the two */
     struct engine_embed *embed;
     struct infer_server *server;
-    struct http_tls *tls; /* NULL: plain */
-    struct fiber *main;   /* waits for a signal; woken early when the engine has failed */
+    struct http_tls *tls;   /* NULL: plain */
+    struct fiber *main;     /* waits for a signal; woken early when the engine has failed */
+    struct fiber *preparer; /* computes, or has, the public prompt; NULL: there is none */
     int exit_code;
 };
 
@@ -63,6 +65,7 @@ static bool close_files(const struct weir_infer_settings *s, enum model_kind kin
 static bool close_calls(const struct weir_infer_settings *s, struct status *st);
 static bool closed(bool good, struct status *st);
 static const char *folder_of(const char *path, char *memory, size_t size);
+static void prepare(void *program);
 static void say_ready(struct program *p);
 static void log_engine_ready(const struct program *p);
 
@@ -92,6 +95,11 @@ int main(int argc, char **argv)
         return fail(EXIT_USAGE, &st);
     if (program.kind == MODEL_KIND_EMBED_ONNX && !model_onnx_open_library(&st))
         return fail(EXIT_NEVER, &st);
+    if (program.settings.public_prompt.at != NULL && program.kind != MODEL_KIND_CHAT) {
+        (void)status_fail(&st, STATUS_INVALID,
+                          "--public-prompt is for models that chat; this one makes embeddings");
+        return fail(EXIT_USAGE, &st);
+    }
     if (!close_files(&program.settings, program.kind, &st))
         return fail(EXIT_BROKEN, &st);
     int code = run(&program);
@@ -198,6 +206,10 @@ static void serve(struct program *p)
             LOG_ERROR("could not read the certificate again", LOG_CSTR("why", st.text));
     }
     fiber_shield();
+    if (p->preparer != NULL) { /* it may have a request of the engine */
+        fiber_cancel(p->preparer);
+        fiber_join(TAKE(p->preparer));
+    }
     infer_server_drain(p->server, clock_deadline_ms(p->settings.drain_ms));
     fiber_unshield();
 }
@@ -218,8 +230,15 @@ static void model_changed(void *arg)
             p->exit_code = fail(EXIT_BROKEN, &why);
             break;
         }
-        say_ready(p);
-        return;
+        if (p->settings.public_prompt.at == NULL) {
+            say_ready(p);
+            return;
+        }
+        infer_server_prepares(p->server, true);
+        if (fiber_start_joinable(p->loop, "public prompt", prepare, p, &p->preparer, &why))
+            return;
+        p->exit_code = fail(EXIT_BROKEN, &why);
+        break;
     case ENGINE_FAILED:
         p->exit_code = fail(
             why.code == STATUS_INVALID || why.code == STATUS_NOT_FOUND ? EXIT_NEVER : EXIT_BROKEN,
@@ -295,6 +314,22 @@ static const char *folder_of(const char *path, char *memory, size_t size)
     int len = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
     snprintf(memory, size, "%.*s", len, slash == NULL ? "." : path);
     return memory;
+}
+
+/* What goes wrong here makes prompts slower, and nothing else. */
+static void prepare(void *arg)
+{
+    struct program *p = arg;
+    struct status st = {0};
+    uint32_t tokens = 0;
+    if (infer_public_compute(p->server, p->settings.public_prompt, &tokens, &st)) /* waits */
+        LOG_INFO("the public prompt is computed", LOG_INT("tokens", tokens));
+    else if (!fiber_cancelled())
+        LOG_WARN("the public prompt is of no use", LOG_CSTR("file", p->settings.public_prompt_file),
+                 LOG_CSTR("why", st.text));
+    infer_server_prepares(p->server, false);
+    if (!fiber_cancelled())
+        say_ready(p);
 }
 
 static void say_ready(struct program *p)

@@ -1,4 +1,5 @@
 #include "weir_infer_settings.h"
+#include "infer_public.h"
 #include "log.h"
 #include "text.h"
 #include <errno.h>
@@ -39,6 +40,7 @@ enum option_code {
     OPTION_POLL,
     OPTION_PREFIX_MIB,
     OPTION_PREFIX_TENANT_MIB,
+    OPTION_PUBLIC_PROMPT,
     OPTION_LOCK_MEMORY,
     OPTION_SANDBOX,
     OPTION_DRAIN,
@@ -75,6 +77,7 @@ static const struct option options[] = {
     {"poll", required_argument, NULL, OPTION_POLL},
     {"prefix-mib", required_argument, NULL, OPTION_PREFIX_MIB},
     {"prefix-tenant-mib", required_argument, NULL, OPTION_PREFIX_TENANT_MIB},
+    {"public-prompt", required_argument, NULL, OPTION_PUBLIC_PROMPT},
     {"lock-memory", no_argument, NULL, OPTION_LOCK_MEMORY},
     {"sandbox", required_argument, NULL, OPTION_SANDBOX},
     {"drain", required_argument, NULL, OPTION_DRAIN},
@@ -145,6 +148,9 @@ static const char help[] =
     "is\n"
     "                       free\n"
     "  --prefix-tenant-mib=N one tenant's share of it, beyond which it gives way first; a quarter\n"
+    "  --public-prompt=FILE a system message that is no secret: what a prompt begins with by it "
+    "is\n"
+    "                       computed at the start, and known to every tenant's requests\n"
     "  --lock-memory        keep the weights from being swapped out\n"
     "  --sandbox=on|off     give up files, connections and system calls that serving does not\n"
     "                       take, as far as the kernel can; on\n"
@@ -171,6 +177,7 @@ static bool set_flash(struct weir_infer_settings *s, const char *value, struct s
 static bool check_adapters(const struct weir_infer_settings *s, struct status *st);
 static bool check_openness(const struct weir_infer_settings *s, struct status *st);
 static bool read_token(struct weir_infer_settings *s, struct status *st);
+static bool read_public_prompt(struct weir_infer_settings *s, struct status *st);
 static const char *file_name(const char *path);
 
 bool weir_infer_settings_read(int argc, char **argv, struct weir_infer_settings *s,
@@ -198,7 +205,7 @@ bool weir_infer_settings_read(int argc, char **argv, struct weir_infer_settings 
     if (s->name == NULL)
         s->name = file_name(s->llama.path);
     return net_address_parse(text_of(s->listen_text), &s->listen, st) && check_adapters(s, st) &&
-           read_token(s, st) && check_openness(s, st);
+           read_token(s, st) && read_public_prompt(s, st) && check_openness(s, st);
 }
 
 /* What others can reach is encrypted and asks who they are, unless somebody has said that it need
@@ -318,6 +325,9 @@ static bool set(struct weir_infer_settings *s, enum option_code code, const char
     case OPTION_PREFIX_TENANT_MIB:
         s->engine.prefix_tenant_bytes_max = (uint64_t)n * MIB;
         return true;
+    case OPTION_PUBLIC_PROMPT:
+        s->public_prompt_file = value;
+        return true;
     case OPTION_LOCK_MEMORY:
         s->llama.lock_memory = true;
         return true;
@@ -435,6 +445,28 @@ static bool read_token(struct weir_infer_settings *s, struct status *st)
                            WEIR_INFER_TOKEN_BYTES_MAX - 1);
     memmove(s->token, token.at, token.len);
     s->token_len = token.len;
+    return true;
+}
+
+/* Kept for the life of the process: later the sandbox is closed. */
+static bool read_public_prompt(struct weir_infer_settings *s, struct status *st)
+{
+    static char memory[INFER_PUBLIC_BYTES_MAX + 1];
+    if (s->public_prompt_file == NULL)
+        return true;
+    FILE *file = fopen(s->public_prompt_file, "rbe");
+    if (file == NULL)
+        return status_fail(st, STATUS_SYSTEM, "could not open %s: %s", s->public_prompt_file,
+                           strerror(errno));
+    size_t len = fread(memory, 1, sizeof memory, file);
+    bool broken = ferror(file) != 0;
+    (void)fclose(file);
+    struct text text = text_trim((struct text){memory, len});
+    if (broken || text.len == 0 || len > INFER_PUBLIC_BYTES_MAX || !text_utf8_valid(text) ||
+        memchr(text.at, 0, text.len) != NULL)
+        return status_fail(st, STATUS_INVALID, "%s must have a text, in UTF-8, of at most %d KiB",
+                           s->public_prompt_file, INFER_PUBLIC_BYTES_MAX / 1024);
+    s->public_prompt = text;
     return true;
 }
 

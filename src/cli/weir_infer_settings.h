@@ -24,6 +24,8 @@ struct weir_infer_settings {
     size_t token_len;
     int64_t drain_ms;
     int report_fd; /* --report-fd; -1: none */
+    const char *public_prompt_file;
+    struct text public_prompt; /* what stands in it; at NULL: none */
 };
 
 /* Answers --help and --version by itself, and ends. `s` is zeroed; what was read before a fault is

@@ -231,6 +231,7 @@ static struct engine_request *request_new(struct engine *engine, const struct en
     memcpy(request->prompt, job->prompt, job->prompt_count * sizeof *request->prompt);
     request->prompt_count = job->prompt_count;
     request->tenant = text_copy(job->tenant);
+    request->is_public = job->is_public;
     request->ignore_end = job->ignore_end;
     request->submitted_us = clock_mono_us();
     request->ring.size = engine->options.ring_tokens;

@@ -72,10 +72,11 @@ struct engine_job {
     uint32_t output_max;   /* tokens; 0: what the context leaves */
     bool ignore_end;       /* the model may not say that it is done; for benchmarks */
     struct text tenant;    /* whose turn it is; "" for nobody's */
-    uint32_t weight;       /* of the tenant: engine_vtc.h; 0: the usual */
-    uint32_t adapter;      /* which variant of the model answers; 0: itself */
-    bool logprobs;         /* each token comes with how likely it was, and with `tops` others */
-    uint32_t tops;         /* at most ENGINE_LIKELY_MAX */
+    bool is_public;   /* its prompt is the operator's own: every tenant may use what it computes */
+    uint32_t weight;  /* of the tenant: engine_vtc.h; 0: the usual */
+    uint32_t adapter; /* which variant of the model answers; 0: itself */
+    bool logprobs;    /* each token comes with how likely it was, and with `tops` others */
+    uint32_t tops;    /* at most ENGINE_LIKELY_MAX */
     struct engine_sampling sampling;
 };
 

@@ -34,6 +34,7 @@ struct engine_embed_batch {
     uint32_t length; /* of the longest row, rounded up to its bucket */
 };
 
+struct text_buf;
 struct engine_embed_backend;
 struct engine_embed_ops {
     /* Blocks. `progress` is told percents. Fails: STATUS_NOT_FOUND, STATUS_INVALID for what trying
@@ -48,6 +49,12 @@ struct engine_embed_ops {
     void (*frame)(const struct engine_embed_backend *backend, const int32_t **before,
                   uint32_t *before_count, const int32_t **between, uint32_t *between_count,
                   const int32_t **behind, uint32_t *behind_count);
+    /* Adds what the vocabulary has for a token, "##ing" say; nothing for one that it lacks. */
+    void (*piece)(const struct engine_embed_backend *backend, int32_t token, struct text_buf *out);
+    /* Adds the text that the tokens, all of the vocabulary, were cut from.
+     * Fails: STATUS_INVALID where the vocabulary does not keep that, STATUS_TOO_LARGE. */
+    bool (*text)(const struct engine_embed_backend *backend, const int32_t *tokens, size_t count,
+                 struct text_buf *out, struct status *st);
     /* Blocks. */
     bool (*compute)(struct engine_embed_backend *backend, const struct engine_embed_batch *batch,
                     struct status *st);

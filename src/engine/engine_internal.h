@@ -23,6 +23,7 @@ struct engine_request {
     int32_t *prompt; /* and behind it the answer: the engine thread's, as far as task.output */
     uint32_t prompt_count;
     struct text tenant; /* a copy */
+    bool is_public;
     bool ignore_end;
     uint32_t tops;
     int64_t submitted_us;

@@ -342,13 +342,14 @@ static bool may_copy(const struct engine *e)
 
 static bool same_scope(const struct engine_request *a, const struct engine_request *b)
 {
-    return a->task.tenant == b->task.tenant && a->task.group == b->task.group &&
-           text_equal(a->tenant, b->tenant);
+    return a->is_public == b->is_public && a->task.tenant == b->task.tenant &&
+           a->task.group == b->task.group && text_equal(a->tenant, b->tenant);
 }
 
 static struct engine_radix_scope scope_of(const struct engine_request *r)
 {
-    return (struct engine_radix_scope){.tenant = r->tenant, .adapters = r->task.group};
+    return (struct engine_radix_scope){
+        .tenant = r->tenant, .adapters = r->task.group, .is_public = r->is_public};
 }
 
 static void find(const struct engine *e, const struct engine_request *r, uint32_t count,

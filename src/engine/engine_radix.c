@@ -338,16 +338,21 @@ static bool make_room(struct engine_radix *p, const struct engine_radix_scope *n
 }
 
 /* `scope` (may be NULL) wants `bytes` more. Beyond its share it pays itself; else whoever is beyond
- * theirs; else whoever was not used for longest. */
+ * theirs; else whoever was not used for longest. What is public stays. */
 static struct engine_radix_entry *victim(const struct engine_radix *p, const struct scope *scope,
                                          size_t bytes)
 {
     uint64_t share = p->options.scope_bytes_max;
     bool beyond = scope != NULL && !scope->name.is_public && scope->bytes + bytes > share;
-    for (struct engine_radix_entry *e = p->oldest; e != NULL; e = e->newer)
-        if (beyond ? e->scope == scope : !e->scope->name.is_public && e->scope->bytes > share)
+    struct engine_radix_entry *other = NULL; /* the oldest that may go */
+    for (struct engine_radix_entry *e = p->oldest; e != NULL; e = e->newer) {
+        if (e->scope->name.is_public)
+            continue;
+        if (beyond ? e->scope == scope : e->scope->bytes > share)
             return e;
-    return p->oldest;
+        other = other == NULL ? e : other;
+    }
+    return other;
 }
 
 /* The node of the last whole block of `tokens`; made with all above it where it is missing. */

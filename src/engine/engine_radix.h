@@ -11,7 +11,8 @@
  * to copy). Beyond `bytes_max` the one that was not used for longest goes; while a scope has more
  * than its share, that scope pays. The limits are checked before memory is asked for.
  * A scope never sees another's entries, since the time that a hit saves would tell what others
- * wrote; what is put in as public is seen by all of the same adapters. */
+ * wrote; what is put in as public is seen by all of the same adapters, and does not make room for
+ * anything: who puts it there sees to it that it is little. */
 #pragma once
 #include "base.h"
 #include "text.h"

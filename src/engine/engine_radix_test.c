@@ -304,13 +304,18 @@ static void model_put(int scope, const int32_t *tokens, uint32_t count, size_t b
             free(model_take_out(i));
     while (model_bytes(-1) + bytes > MODEL_BYTES) {
         bool own = scope != 3 && model_bytes(scope) > 0 && model_bytes(scope) + bytes > MODEL_SHARE;
-        size_t goes = 0;
-        for (size_t i = 0; i < model.count; i++)
-            if (own ? model.at[i]->scope == scope
-                    : model.at[i]->scope != 3 && model_bytes(model.at[i]->scope) > MODEL_SHARE) {
+        size_t goes = model.count;
+        for (size_t i = 0; i < model.count; i++) {
+            if (model.at[i]->scope == 3)
+                continue;
+            if (own ? model.at[i]->scope == scope : model_bytes(model.at[i]->scope) > MODEL_SHARE) {
                 goes = i;
                 break;
             }
+            goes = goes == model.count ? i : goes;
+        }
+        if (goes == model.count) /* all that is left is public */
+            return;
         free(model_take_out(goes));
     }
     struct model_entry *entry = malloc(sizeof *entry);
@@ -360,7 +365,7 @@ static void as_the_model_does(void **state)
                 engine_radix_blob(out.entry, &bytes);
                 assert_int_equal(bytes, model.at[at]->bytes);
             }
-            if (rand() % 2 == 0) {
+            if (rand() % 2 == 0 && (scope != 3 || rand() % 64 == 0)) {
                 size_t bytes = 50 + (size_t)step % 977; /* rarely twice the same */
                 model_put(scope, line, count, bytes);
                 put(p, scopes[scope], line, count, bytes);
@@ -376,6 +381,28 @@ static void as_the_model_does(void **state)
     }
 }
 
+/* However much others keep, and were it older than all of it. */
+static void what_is_public_stays(void **state)
+{
+    (void)state;
+    struct engine_radix *p = engine_radix_new(
+        &(struct engine_radix_options){.bytes_max = 1000, .scope_bytes_max = 1000});
+    int32_t line[4 * BLOCK] = {0};
+    struct engine_radix_found out;
+    put(p, &all, line, 2 * BLOCK, 600);
+    for (int32_t i = 1; i < 20; i++) {
+        line[0] = i;
+        put(p, i % 2 == 0 ? &anna : &bert, line, 2 * BLOCK, 300);
+        assert_true(engine_radix_stats(p).bytes <= 1000);
+    }
+    line[0] = 0;
+    engine_radix_find(p, &bert, line, 4 * BLOCK, &out);
+    assert_int_equal(out.tokens, 2 * BLOCK);
+    line[0] = 50;
+    assert_null(engine_radix_put(p, &anna, line, 2 * BLOCK, 500)); /* nobody else can go for it */
+    engine_radix_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +411,7 @@ int main(void)
         cmocka_unit_test(longer_ones_replace_shorter_ones),
         cmocka_unit_test(a_window_wants_whole_states),
         cmocka_unit_test(limits),
+        cmocka_unit_test(what_is_public_stays),
         cmocka_unit_test(blobs_can_be_taken_back),
         cmocka_unit_test(as_the_model_does),
     };

@@ -80,8 +80,7 @@ struct engine_sampler *engine_sampler_new(const struct engine_sampling *sampling
         s->seen = allocate(vocab, sizeof *s->seen);
     }
     if (sampling->grammar != NULL) {
-        s->matcher = grammar_matcher_new(sampling->grammar, sampling->pieces, sampling->triggers,
-                                         sampling->triggers_count);
+        s->matcher = grammar_matcher_new(sampling->grammar, sampling->pieces, &sampling->start);
         s->spare = allocate(vocab, sizeof *s->spare);
     }
     return s;

@@ -32,10 +32,9 @@ struct engine_sampling {
     uint64_t seed;
     const struct engine_bias *bias; /* copied by engine_sampler_new */
     size_t bias_count;
-    struct grammar *grammar;                  /* NULL: anything; held */
-    const struct grammar_pieces *pieces;      /* with a grammar; outlives the sampler */
-    struct text triggers[INFER_TRIGGERS_MAX]; /* as grammar_matcher_new takes them; copied */
-    size_t triggers_count;
+    struct grammar *grammar;             /* NULL: anything; held */
+    const struct grammar_pieces *pieces; /* with a grammar; outlives the sampler */
+    struct grammar_start start;          /* as grammar_matcher_new takes it; copied */
 };
 
 /* Temperature 1 and everything else off. The seed is 0: give one. */

@@ -119,7 +119,7 @@ static bool can_begin(struct grammar *grammar, const struct grammar_pieces *piec
                       struct status *st)
 {
     AUTO(grammar_matcher)
-    struct grammar_matcher *matcher = grammar_matcher_new(grammar, pieces, NULL, 0);
+    struct grammar_matcher *matcher = grammar_matcher_new(grammar, pieces, NULL);
     for (uint32_t i = 0; i < pieces->count && !grammar_matcher_stuck(matcher); i++)
         if (grammar_matcher_allows(matcher, (int32_t)i))
             return true;

@@ -40,11 +40,12 @@ struct grammar_matcher {
     const struct grammar_pieces *pieces;
     struct walk at;
     bool waiting, stuck;
-    struct text triggers[INFER_TRIGGERS_MAX];
+    struct grammar_trigger triggers[INFER_TRIGGERS_MAX];
     size_t triggers_count;
     char trigger_bytes[INFER_TRIGGERS_MAX][INFER_TRIGGER_BYTES_MAX];
     char tail[INFER_TRIGGER_BYTES_MAX]; /* of what came while waiting */
     size_t tail_len;
+    bool tail_cut; /* more came before it */
 
     struct node *nodes;
     uint32_t nodes_count, nodes_size;
@@ -65,6 +66,7 @@ struct grammar_matcher {
     uint32_t work; /* since the last token was accepted */
 };
 
+static void copy_triggers(struct grammar_matcher *m, const struct grammar_start *begin);
 static void start(struct grammar_matcher *m);
 static void forget(struct grammar_matcher *m);
 static void keep_only(struct grammar_matcher *m);
@@ -91,19 +93,13 @@ static void accept_waiting(struct grammar_matcher *m, struct text piece);
 
 struct grammar_matcher *grammar_matcher_new(struct grammar *grammar,
                                             const struct grammar_pieces *pieces,
-                                            const struct text *triggers, size_t triggers_count)
+                                            const struct grammar_start *begin)
 {
-    WEIR_ASSERT(triggers_count <= INFER_TRIGGERS_MAX);
     struct grammar_matcher *m = base_alloc(sizeof *m);
     m->grammar = grammar_hold(grammar);
     m->pieces = pieces;
-    m->triggers_count = triggers_count;
-    m->waiting = triggers_count > 0;
-    for (size_t i = 0; i < triggers_count; i++) {
-        WEIR_ASSERT(triggers[i].len > 0 && triggers[i].len <= INFER_TRIGGER_BYTES_MAX);
-        memcpy(m->trigger_bytes[i], triggers[i].at, triggers[i].len);
-        m->triggers[i] = (struct text){m->trigger_bytes[i], triggers[i].len};
-    }
+    if (begin != NULL)
+        copy_triggers(m, begin);
     m->hash = base_alloc(HASH_SIZE * sizeof *m->hash);
     m->sets = base_alloc(SETS_SIZE * sizeof *m->sets);
     m->todo = base_alloc((STEPS_MAX + 1) * sizeof *m->todo);
@@ -118,6 +114,8 @@ struct grammar_matcher *grammar_matcher_new(struct grammar *grammar,
     m->states = base_alloc(m->states_size * sizeof *m->states);
     forget(m);
     start(m);
+    if (begin != NULL && begin->written.len > 0)
+        m->stuck |= !walk_text(m, &m->at, begin->written);
     return m;
 }
 
@@ -136,6 +134,21 @@ void grammar_matcher_free(struct grammar_matcher *m)
     free(m->todo);
     free(m->found);
     free(m);
+}
+
+static void copy_triggers(struct grammar_matcher *m, const struct grammar_start *begin)
+{
+    WEIR_ASSERT(begin->triggers_count <= INFER_TRIGGERS_MAX);
+    m->triggers_count = begin->triggers_count;
+    m->waiting = begin->triggers_count > 0;
+    for (size_t i = 0; i < begin->triggers_count; i++) {
+        const struct grammar_trigger *trigger = &begin->triggers[i];
+        WEIR_ASSERT(trigger->before < trigger->text.len &&
+                    trigger->text.len <= INFER_TRIGGER_BYTES_MAX);
+        memcpy(m->trigger_bytes[i], trigger->text.at, trigger->text.len);
+        m->triggers[i] = *trigger;
+        m->triggers[i].text.at = m->trigger_bytes[i];
+    }
 }
 
 /* The places at which an answer can begin. */
@@ -534,8 +547,12 @@ static bool trigger_in(const struct grammar_matcher *m, struct text piece, struc
     struct text all = {bytes, m->tail_len + piece.len};
     size_t best = all.len;
     for (size_t i = 0; i < m->triggers_count; i++) {
-        size_t found = text_find(all, m->triggers[i]);
-        best = found < best ? found : best;
+        const struct grammar_trigger *trigger = &m->triggers[i];
+        size_t found = text_find(all, trigger->text);
+        if (trigger->at_end)
+            found = text_ends(all, trigger->text) ? all.len - trigger->text.len : all.len;
+        if (found < all.len && !(trigger->at_start && (found > 0 || m->tail_cut)))
+            best = found + trigger->before < best ? found + trigger->before : best;
     }
     *begin = m->at;
     *from = best;
@@ -566,6 +583,7 @@ static void accept_waiting(struct grammar_matcher *m, struct text piece)
     }
     if (piece.len >= keep) {
         memcpy(m->tail, piece.at + piece.len - keep, keep);
+        m->tail_cut |= m->tail_len > 0 || piece.len > keep;
         m->tail_len = keep;
         return;
     }
@@ -573,6 +591,7 @@ static void accept_waiting(struct grammar_matcher *m, struct text piece)
         size_t over = m->tail_len + piece.len - keep;
         memmove(m->tail, m->tail + over, m->tail_len - over);
         m->tail_len -= over;
+        m->tail_cut = true;
     }
     if (piece.len > 0)
         memcpy(m->tail + m->tail_len, piece.at, piece.len);

@@ -10,16 +10,30 @@
 #include "grammar_pieces.h"
 #include "text.h"
 
-enum { INFER_TRIGGERS_MAX = 4, INFER_TRIGGER_BYTES_MAX = 64 };
+enum { INFER_TRIGGERS_MAX = 8, INFER_TRIGGER_BYTES_MAX = 64 };
+
+/* A text from which on the grammar counts. */
+struct grammar_trigger {
+    struct text text; /* 1 to INFER_TRIGGER_BYTES_MAX bytes */
+    size_t before;    /* so many of them come before what the grammar begins with; less than all */
+    bool at_start;    /* only at the start of the answer */
+    bool at_end;      /* only where a token ends with it: " to" is not in " tomorrow" */
+};
+/* Where an answer takes its grammar up. */
+struct grammar_start {
+    struct text written; /* the grammar begins with it, and it stands before the answer already */
+    /* With these anything goes until the answer has one of them. */
+    struct grammar_trigger triggers[INFER_TRIGGERS_MAX];
+    size_t triggers_count;
+};
 
 struct grammar_matcher;
 
-/* From the grammar's root. `pieces` must outlive it; the grammar is held. With `triggers` anything
- * goes until the answer has one of these texts (1 to INFER_TRIGGER_BYTES_MAX bytes), and the
- * grammar begins with that text. */
+/* From the grammar's root. `pieces` must outlive it; the grammar is held. `start` (NULL: neither
+ * text nor triggers) is copied; a `written` that the grammar does not have makes it stuck. */
 struct grammar_matcher *grammar_matcher_new(struct grammar *grammar,
                                             const struct grammar_pieces *pieces,
-                                            const struct text *triggers, size_t triggers_count);
+                                            const struct grammar_start *start);
 void grammar_matcher_free(struct grammar_matcher *matcher);
 AUTO_DEFINE(grammar_matcher, grammar_matcher_free)
 

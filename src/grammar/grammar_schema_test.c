@@ -62,7 +62,7 @@ static struct grammar *compiled(struct arena *arena, const char *schema, bool st
 
 static bool follows(struct grammar *grammar, const char *text)
 {
-    AUTO(grammar_matcher) struct grammar_matcher *m = grammar_matcher_new(grammar, bytes, NULL, 0);
+    AUTO(grammar_matcher) struct grammar_matcher *m = grammar_matcher_new(grammar, bytes, NULL);
     for (; *text != 0; text++) {
         if (!grammar_matcher_allows(m, (unsigned char)*text))
             return false;
@@ -330,7 +330,7 @@ static void hostile(void **state)
         AUTO(grammar) struct grammar *grammar = NULL;
         if (ok && grammar_compile(gbnf, &grammar, &st)) {
             AUTO(grammar_matcher)
-            struct grammar_matcher *m = grammar_matcher_new(grammar, bytes, NULL, 0);
+            struct grammar_matcher *m = grammar_matcher_new(grammar, bytes, NULL);
             const char *tries = "{\"[aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab";
             for (; *tries != 0 && !grammar_matcher_stuck(m); tries++)
                 if (grammar_matcher_allows(m, *tries))

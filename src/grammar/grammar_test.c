@@ -50,7 +50,7 @@ static struct grammar_matcher *matcher_of(const char *gbnf)
     struct status st = {0};
     if (!grammar_compile(text_of(gbnf), &grammar, &st))
         fail_msg("%s", st.text);
-    return grammar_matcher_new(grammar, pieces, NULL, 0);
+    return grammar_matcher_new(grammar, pieces, NULL);
 }
 
 /* Byte by byte; 1: it may end there, 0: it may not yet, -1: it cannot stand there. */
@@ -184,7 +184,7 @@ static void hostile(void **state)
         int64_t began = clock_mono_us();
         if (grammar_compile(text_buf_text(&many[i]), &grammar, &st)) {
             AUTO(grammar_matcher)
-            struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, NULL, 0);
+            struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, NULL);
             for (int k = 0; k < 200 && !grammar_matcher_stuck(m) && grammar_matcher_allows(m, 'a');
                  k++)
                 grammar_matcher_accept(m, 'a');
@@ -216,7 +216,7 @@ static void hostile_to_follow(void **state)
         text_buf_addf(&text, "|s \"%d\"", i);
     assert_true(grammar_compile(text_buf_text(&text), &grammar, &st));
     AUTO(grammar_matcher)
-    struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, NULL, 0);
+    struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, NULL);
     float row[VOCAB] = {0};
     int64_t began = clock_mono_us();
     for (int32_t i = 0; i < VOCAB; i++)
@@ -261,7 +261,7 @@ static void more_states_than_kept(void **state)
     struct grammar_pieces *beginnings =
         grammar_pieces_new(WORDS * WORD_BYTES, beginning_of, NULL, NULL, 0);
     AUTO(grammar_matcher)
-    struct grammar_matcher *m = grammar_matcher_new(grammar, beginnings, NULL, 0);
+    struct grammar_matcher *m = grammar_matcher_new(grammar, beginnings, NULL);
     grammar_matcher_mask(m, row);
     for (int32_t i = 0; i < WORDS * WORD_BYTES; i++)
         assert_true(row[i] >= 0);
@@ -333,10 +333,10 @@ static void triggers(void **state)
     (void)state;
     AUTO(grammar) struct grammar *grammar = NULL;
     struct status st = {0};
-    struct text trigger = TEXT("<tool_call>");
+    struct grammar_start start = {.triggers = {{.text = TEXT("<tool_call>")}}, .triggers_count = 1};
     assert_true(grammar_compile(TEXT("root ::= \"<tool_call>\" [0-9]+ \";\""), &grammar, &st));
     AUTO(grammar_matcher)
-    struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, &trigger, 1);
+    struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, &start);
     enum { LEFT = 256 + 5, RIGHT = 256 + 6 };
     for (int i = 0; i < 100; i++)
         grammar_matcher_accept(m, 'x');
@@ -350,10 +350,84 @@ static void triggers(void **state)
     assert_true(grammar_matcher_done(m));
     float row[VOCAB] = {0};
     AUTO(grammar_matcher)
-    struct grammar_matcher *free = grammar_matcher_new(grammar, pieces, &trigger, 1);
+    struct grammar_matcher *free = grammar_matcher_new(grammar, pieces, &start);
     grammar_matcher_mask(free, row);
     for (int i = 0; i < VOCAB; i++)
         assert_true(row[i] >= 0);
+}
+
+/* What comes before the grammar's part of a trigger, and where a trigger may stand. */
+static void placed_triggers(void **state)
+{
+    (void)state;
+    const struct {
+        const char *name, *answer; /* by single bytes */
+        struct grammar_trigger trigger;
+        bool begun;
+    } cases[] = {
+        {"behind a text", "x<s>to", {TEXT("<s>to"), 3, false, false}, true},
+        {"not without it", "xx>to", {TEXT("<s>to"), 3, false, false}, false},
+        {"at the start", "to", {TEXT("to"), 0, true, false}, true},
+        {"not at the start", "xto", {TEXT("to"), 0, true, false}, false},
+        {"far from the start",
+         "0123456789012345678901234567890123456789012345678901234567890123456789to",
+         {TEXT("to"), 0, true, false},
+         false},
+        {"at the end of a token", "to", {TEXT("to"), 0, true, true}, true},
+    };
+    struct status st = {0};
+    AUTO(grammar) struct grammar *grammar = NULL;
+    assert_true(grammar_compile(TEXT("root ::= \"to=\" [0-9]"), &grammar, &st));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        check_case(cases[i].name);
+        struct grammar_start start = {.triggers = {cases[i].trigger}, .triggers_count = 1};
+        AUTO(grammar_matcher)
+        struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, &start);
+        for (const char *c = cases[i].answer; *c != 0; c++) {
+            assert_true(grammar_matcher_allows(m, *c));
+            grammar_matcher_accept(m, *c);
+        }
+        assert_false(grammar_matcher_stuck(m));
+        assert_int_equal(grammar_matcher_allows(m, 'x'), !cases[i].begun);
+        assert_true(grammar_matcher_allows(m, '='));
+    }
+}
+
+/* A token that has more than the trigger: another word, or the trigger and what follows. */
+static void triggers_within_tokens(void **state)
+{
+    (void)state;
+    enum { CALL = 256 + 6 };
+    struct status st = {0};
+    AUTO(grammar) struct grammar *grammar = NULL;
+    assert_true(grammar_compile(TEXT("root ::= \"_c\" [0-9]"), &grammar, &st));
+    struct text token = grammar_pieces_text(pieces, CALL);
+    assert_true(token.len > 2);
+    for (int at_end = 0; at_end < 2; at_end++) {
+        struct grammar_start start = {.triggers = {{text_take(token, 2), 0, false, at_end == 1}},
+                                      .triggers_count = 1};
+        AUTO(grammar_matcher)
+        struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, &start);
+        assert_int_equal(grammar_matcher_allows(m, CALL), at_end == 1);
+    }
+}
+
+static void begun_before(void **state)
+{
+    (void)state;
+    struct status st = {0};
+    AUTO(grammar) struct grammar *grammar = NULL;
+    assert_true(grammar_compile(TEXT("root ::= \"<me>\\n\" [0-9] \";\""), &grammar, &st));
+    struct grammar_start start = {.written = TEXT("<me>\n")};
+    AUTO(grammar_matcher) struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, &start);
+    assert_true(grammar_matcher_allows(m, '7') && !grammar_matcher_allows(m, '<'));
+    grammar_matcher_accept(m, '7');
+    grammar_matcher_accept(m, ';');
+    assert_true(grammar_matcher_done(m));
+    start.written = TEXT("<you>");
+    AUTO(grammar_matcher)
+    struct grammar_matcher *other = grammar_matcher_new(grammar, pieces, &start);
+    assert_true(grammar_matcher_stuck(other));
 }
 
 /* Long and deep: what is kept is thrown away again and again, and the place is not lost. */
@@ -419,7 +493,7 @@ static void kept(void **state)
     grammar_cache_counts(all, &count, &hits);
     assert_true(count > 8 && count < GRAMMAR_CACHE_MAX);
     grammar_cache_free(all);
-    AUTO(grammar_matcher) struct grammar_matcher *m = grammar_matcher_new(one, pieces, NULL, 0);
+    AUTO(grammar_matcher) struct grammar_matcher *m = grammar_matcher_new(one, pieces, NULL);
     grammar_release(one); /* the matcher holds it */
     assert_int_equal(walk(m, "a"), 1);
 }
@@ -427,11 +501,13 @@ static void kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(languages), cmocka_unit_test(faults),
-        cmocka_unit_test(hostile),   cmocka_unit_test(hostile_to_follow),
-        cmocka_unit_test(masks),     cmocka_unit_test(more_states_than_kept),
-        cmocka_unit_test(tokens),    cmocka_unit_test(triggers),
-        cmocka_unit_test(kept),      cmocka_unit_test(long_answers),
+        cmocka_unit_test(languages),       cmocka_unit_test(faults),
+        cmocka_unit_test(hostile),         cmocka_unit_test(hostile_to_follow),
+        cmocka_unit_test(masks),           cmocka_unit_test(more_states_than_kept),
+        cmocka_unit_test(tokens),          cmocka_unit_test(triggers),
+        cmocka_unit_test(placed_triggers), cmocka_unit_test(triggers_within_tokens),
+        cmocka_unit_test(begun_before),    cmocka_unit_test(kept),
+        cmocka_unit_test(long_answers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

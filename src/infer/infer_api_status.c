@@ -87,7 +87,10 @@ bool infer_api_readyz(struct http_request *req, struct http_reply *reply, struct
     struct text_buf buf = text_buf_in(req->arena, 8 * KIB);
     struct status why = {0};
     int percent;
-    switch (state_of(server, &percent, &why)) {
+    enum engine_state state = state_of(server, &percent, &why);
+    if (state == ENGINE_READY && server->prepares && !server->draining)
+        state = ENGINE_LOADING;
+    switch (state) {
     case ENGINE_READY:
         if ((server->chat == NULL && server->options.embed == NULL) || server->draining)
             break;

@@ -4,6 +4,7 @@
 #include "fiber.h"
 #include "http_sse.h"
 #include "model_answer.h"
+#include "model_vocab_kept.h"
 #include "json.h"
 #include "log.h"
 #include "timing.h"
@@ -29,6 +30,7 @@ static bool has_shape(struct text body);
 static void prepare_now(void *arg);
 static bool submit(struct infer_generate *g, struct status *st);
 static void constrain(const struct infer_generate *g, struct engine_sampling *sampling);
+static const struct grammar_pieces *pieces_of(const struct infer_generate *g);
 static struct model_answer *answer_for(const struct infer_generate *g);
 static void generate_end(void *generate);
 static bool answer_whole(struct infer_generate *g, struct status *st);
@@ -153,11 +155,9 @@ static bool submit(struct infer_generate *g, struct status *st)
 
 bool infer_generate_take_grammar(struct infer_generate *g, struct status *st)
 {
-    const struct model_vocab *vocab = model_llama_vocab(g->server->options.backend);
     struct status why = {0};
     if (g->shape.grammar.len == 0 ||
-        grammar_cache_take(g->server->grammars, g->shape.grammar, model_vocab_pieces(vocab),
-                           &g->grammar, &why))
+        grammar_cache_take(g->server->grammars, g->shape.grammar, pieces_of(g), &g->grammar, &why))
         return true;
     if (g->call.tools_json != NULL && g->call.tools.choice == INFER_TOOLS_AUTO)
         return true; /* the template's own, in a notation that we do not have: it is only read */
@@ -168,10 +168,16 @@ bool infer_generate_take_grammar(struct infer_generate *g, struct status *st)
 static void constrain(const struct infer_generate *g, struct engine_sampling *sampling)
 {
     sampling->grammar = g->grammar;
-    sampling->pieces = model_vocab_pieces(model_llama_vocab(g->server->options.backend));
-    sampling->triggers_count = g->shape.triggers_count;
-    for (size_t i = 0; i < g->shape.triggers_count; i++)
-        sampling->triggers[i] = g->shape.triggers[i];
+    sampling->pieces = pieces_of(g);
+    sampling->start = g->shape.start;
+}
+
+/* The template's own grammar of calls may be written with control tokens. */
+static const struct grammar_pieces *pieces_of(const struct infer_generate *g)
+{
+    return g->call.tools_json != NULL
+               ? model_vocab_kept_pieces(g->server->kept)
+               : model_vocab_pieces(model_llama_vocab(g->server->options.backend));
 }
 
 /* The caller's stop strings, and those of the template. */

@@ -2,6 +2,7 @@
 #include "infer_generate.h"
 #include "model_answer.h"
 #include "model_llama.h"
+#include "model_vocab_kept.h"
 
 struct taking {
     struct infer_generate *g;
@@ -37,7 +38,9 @@ static bool take(struct infer_generate *g, size_t index, struct status *st)
         if (event.ending != ENGINE_ENDING_NONE)
             break;
         struct text text;
-        size_t len = model_vocab_piece(vocab, event.token, piece);
+        size_t len = g->shape.chat.format != NULL
+                         ? model_vocab_kept_piece(g->server->kept, event.token, piece)
+                         : model_vocab_piece(vocab, event.token, piece);
         bool stopped = model_answer_add(choice->answer, (struct text){piece, len}, &text);
         choice->tokens++;
         choice->bytes += len;

@@ -66,19 +66,22 @@ static bool take_form(const struct infer_call *call, struct infer_prompt *out, s
     if (call->tools_json == NULL) {
         out->grammar = call->grammar;
         if (call->grammar_lazy)
-            out->triggers[out->triggers_count++] = infer_tools_trigger();
+            out->start.triggers[out->start.triggers_count++].text = infer_tools_trigger();
         return true;
     }
     if (call->schema != NULL)
         return status_fail_field(st, STATUS_INVALID, "response_format",
                                  "response_format cannot stand beside tools with this model");
     out->grammar = without_guards(out->chat.grammar);
-    for (size_t i = 0; out->chat.lazy && out->chat.triggers[i] != NULL; i++) {
-        struct text trigger = text_of(out->chat.triggers[i]);
-        if (out->triggers_count < INFER_TRIGGERS_MAX && trigger.len <= INFER_TRIGGER_BYTES_MAX)
-            out->triggers[out->triggers_count++] = trigger;
+    out->start.written = text_of(out->chat.written);
+    for (size_t i = 0; out->chat.lazy && i < out->chat.triggers_count; i++) {
+        const struct model_chat_trigger *trigger = &out->chat.triggers[i];
+        struct text text = text_of(trigger->text);
+        if (out->start.triggers_count < INFER_TRIGGERS_MAX && text.len <= INFER_TRIGGER_BYTES_MAX)
+            out->start.triggers[out->start.triggers_count++] =
+                (struct grammar_trigger){text, trigger->before, trigger->at_start, trigger->at_end};
     }
-    if (out->chat.lazy && out->triggers_count == 0)
+    if (out->chat.lazy && out->start.triggers_count == 0)
         out->grammar = TEXT_NONE;
     return true;
 }

@@ -14,8 +14,7 @@ struct infer_prompt {
     struct model_chat_output chat; /* `prompt` is not kept */
     /* What the answer must follow: the model's own form of calls, or what the call asked for. */
     struct text grammar; /* "" for nothing; lives as long as this and the call */
-    struct text triggers[INFER_TRIGGERS_MAX];
-    size_t triggers_count;
+    struct grammar_start start;
 };
 
 /* What is guarded in the call's messages stays text.

@@ -8,6 +8,7 @@
 #include "infer_call.h"
 #include "engine_vtc.h"
 #include "log.h"
+#include "model_vocab_kept.h"
 #include <stdlib.h>
 
 /* Who may call: everybody, or the front alone; and that only of a model that writes text, or only
@@ -18,8 +19,8 @@ static const char open_to_all[] = "open", for_front[] = "front", for_chat[] = "c
 static const struct http_route routes[] = {
     {"POST", "/v1/chat/completions", INFER_CALL_BODY_BYTES_MAX, infer_api_chat, for_chat},
     {"POST", "/v1/completions", INFER_CALL_BODY_BYTES_MAX, infer_api_completions, for_chat},
-    {"POST", "/v1/tokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_tokenize, for_chat},
-    {"POST", "/v1/detokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_detokenize, for_chat},
+    {"POST", "/v1/tokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_tokenize, for_front},
+    {"POST", "/v1/detokenize", INFER_CALL_BODY_BYTES_MAX, infer_api_detokenize, for_front},
     {"POST", "/v1/embeddings", INFER_API_EMBED_BODY_BYTES_MAX, infer_api_embeddings, for_vectors},
     {"POST", "/v1/rerank", INFER_API_EMBED_BODY_BYTES_MAX, infer_api_rerank, for_vectors},
     {"GET", "/v1/models", 0, infer_api_models, for_front},
@@ -69,7 +70,16 @@ bool infer_server_model_ready(struct infer_server *server, struct status *st)
     WEIR_ASSERT(server->chat == NULL);
     if (server->options.embed != NULL)
         return true;
-    return model_chat_open(model_llama_model(server->options.backend), NULL, &server->chat, st);
+    if (!model_chat_open(model_llama_model(server->options.backend), NULL, &server->chat, st))
+        return false;
+    server->kept = model_vocab_kept_new(model_llama_vocab(server->options.backend),
+                                        model_chat_kept(server->chat));
+    return true;
+}
+
+void infer_server_prepares(struct infer_server *server, bool prepares)
+{
+    server->prepares = prepares;
 }
 
 uint16_t infer_server_port(const struct infer_server *server)
@@ -89,6 +99,7 @@ void infer_server_close(struct infer_server *server)
         return;
     http_server_close(server->http);
     http_router_free(server->router);
+    model_vocab_kept_free(server->kept);
     model_chat_close(server->chat);
     grammar_cache_free(server->grammars);
     free(server);

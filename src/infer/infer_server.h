@@ -35,6 +35,9 @@ MUST_CHECK bool infer_server_open(struct loop *loop, const struct infer_server_o
 /* Once the engine is ready, before a request can be answered: makes ready what needs the model.
  * Fails: STATUS_INVALID for a model whose chat template cannot be used. */
 MUST_CHECK bool infer_server_model_ready(struct infer_server *server, struct status *st);
+/* While it prepares, /readyz says that it is loading; requests that come are answered all the same.
+ */
+void infer_server_prepares(struct infer_server *server, bool prepares);
 uint16_t infer_server_port(const struct infer_server *server);
 /* Lets running answers finish until then, and no new ones begin. Waits. */
 void infer_server_drain(struct infer_server *server, int64_t deadline_us);

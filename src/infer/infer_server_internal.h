@@ -14,10 +14,12 @@ struct infer_server {
     struct infer_server_options options;
     struct http_server *http;
     struct http_router *router;
-    struct model_chat *chat; /* NULL until the model is there */
+    struct model_chat *chat;       /* NULL until the model is there */
+    struct model_vocab_kept *kept; /* of the tokens of its answers; with `chat` */
     struct grammar_cache *grammars;
     int64_t created_s; /* Unix time, for the list of models */
     bool draining;
+    bool prepares; /* something is computed before requests are asked for */
 };
 
 /* Handlers. Each answers, or fails with what becomes the dialect's error body. */

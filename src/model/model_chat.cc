@@ -1,13 +1,16 @@
 extern "C" {
 #include "model_chat.h"
 }
+#include "model_chat_pattern.h"
 #include <common/chat.h>
 #include <common/log.h>
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <string>
+#include <vector>
 
 struct model_chat {
     common_chat_templates_ptr templates;
@@ -16,6 +19,8 @@ struct model_chat {
     bool plain = false;
     bool takes_tools = false;
     bool thinks = false;
+    std::vector<std::string> kept;
+    std::vector<const char *> kept_texts; /* of those, and NULL */
 };
 
 struct model_chat_format {
@@ -47,12 +52,21 @@ static common_chat_params apply(const model_chat *chat, const model_chat_input *
     return common_chat_templates_apply(chat->templates.get(), in);
 }
 
+static void keep(model_chat *chat, const common_chat_params &params)
+{
+    for (const std::string &text : params.preserved_tokens)
+        if (!text.empty() &&
+            std::find(chat->kept.begin(), chat->kept.end(), text) == chat->kept.end())
+            chat->kept.push_back(text);
+}
+
 static void look_at(model_chat *chat)
 {
     model_chat_input probe = {};
     probe.messages = probe_messages;
     try {
         common_chat_params full = apply(chat, &probe, false);
+        keep(chat, full);
         chat->thinks = full.supports_thinking;
         chat->plain = !full.supports_thinking && full.grammar.empty() &&
                       full.additional_stops.empty() &&
@@ -60,6 +74,7 @@ static void look_at(model_chat *chat)
         probe.tools = probe_tools;
         probe.must_call = true;
         common_chat_params told = apply(chat, &probe, false);
+        keep(chat, told);
         chat->takes_tools = told.prompt.find("weir_argument") != std::string::npos &&
                             told.grammar.find("weir_probe") != std::string::npos;
     } catch (const std::exception &) {
@@ -87,6 +102,9 @@ extern "C" bool model_chat_open(const struct llama_model *model, const char *sou
                            error.what());
     }
     look_at(chat);
+    for (const std::string &text : chat->kept)
+        chat->kept_texts.push_back(text.c_str());
+    chat->kept_texts.push_back(nullptr);
     *out = chat;
     return true;
 }
@@ -106,19 +124,38 @@ extern "C" bool model_chat_thinks(const struct model_chat *chat)
     return chat->thinks;
 }
 
-/* A pattern as a trigger is beyond what a grammar here can wait for: the answer is then free, and
- * only read. */
-static void take_triggers(const common_chat_params &params, model_chat_output *out)
+extern "C" const char *const *model_chat_kept(const struct model_chat *chat)
 {
-    size_t count = 0;
+    return chat->kept_texts.data();
+}
+
+/* All of them, or none where one is a pattern that stands for no few texts (">>>(?!all)"): the
+ * answer is then free, and only read. Half of them would leave some calls free anyhow. */
+static std::vector<model_chat_word> words_of(const common_chat_params &params)
+{
+    std::vector<model_chat_word> words;
     for (const common_grammar_trigger &trigger : params.grammar_triggers) {
-        if (trigger.type != COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.value.empty() ||
-            count + 1 >= MODEL_CHAT_WORDS_MAX)
-            continue;
-        out->triggers[count++] = copy(trigger.value);
+        std::vector<model_chat_word> more(1);
+        more[0].text = trigger.value;
+        bool taken = trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD
+                         ? !trigger.value.empty()
+                         : trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN &&
+                               model_chat_pattern_words(trigger.value, MODEL_CHAT_WORDS_MAX, more);
+        if (!taken || words.size() + more.size() > MODEL_CHAT_WORDS_MAX)
+            return {};
+        words.insert(words.end(), more.begin(), more.end());
     }
+    return words;
+}
+
+static void take_grammar(const common_chat_params &params, model_chat_output *out)
+{
+    for (const model_chat_word &word : words_of(params))
+        out->triggers[out->triggers_count++] = {copy(word.text), word.before, word.at_start,
+                                                word.at_end};
     out->lazy = params.grammar_lazy;
-    out->grammar = copy(params.grammar_lazy && count == 0 ? "" : params.grammar);
+    out->grammar = copy(params.grammar_lazy && out->triggers_count == 0 ? "" : params.grammar);
+    out->written = copy(params.grammar_lazy ? "" : params.generation_prompt);
 }
 
 extern "C" bool model_chat_apply(const struct model_chat *chat,
@@ -139,7 +176,7 @@ extern "C" bool model_chat_apply(const struct model_chat *chat,
         }
         made.prompt = copy(params.prompt);
         made.prompt_len = params.prompt.size();
-        take_triggers(params, &made);
+        take_grammar(params, &made);
         for (const std::string &stop : params.additional_stops)
             if (!stop.empty() && stops + 1 < MODEL_CHAT_WORDS_MAX)
                 made.stops[stops++] = copy(stop);
@@ -156,8 +193,9 @@ extern "C" void model_chat_output_free(struct model_chat_output *output)
 {
     std::free(output->prompt);
     std::free(output->grammar);
+    std::free(output->written);
     for (int i = 0; i < MODEL_CHAT_WORDS_MAX; i++) {
-        std::free(output->triggers[i]);
+        std::free(output->triggers[i].text);
         std::free(output->stops[i]);
     }
     model_chat_format_free(output->format);

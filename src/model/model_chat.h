@@ -27,6 +27,9 @@ void model_chat_close(struct model_chat *chat);
 bool model_chat_takes_tools(const struct model_chat *chat);
 /* Whether it has a place for thoughts. */
 bool model_chat_thinks(const struct model_chat *chat);
+/* Texts of tokens by which its answers are taken apart; NULL behind the last. Those that are
+ * control tokens must be in the text that a reader gets (model_vocab_kept.h). Owns: `chat`. */
+const char *const *model_chat_kept(const struct model_chat *chat);
 
 /* All texts are JSON, checked by the caller; NULL: none. */
 struct model_chat_input {
@@ -36,15 +39,23 @@ struct model_chat_input {
     bool parallel;        /* several calls in an answer */
     bool no_thoughts;     /* where the template can say so */
 };
+/* As grammar_trigger has it (grammar_matcher.h). */
+struct model_chat_trigger {
+    char *text;
+    size_t before;
+    bool at_start, at_end;
+};
 /* Memory of C's malloc: model_chat_output_free. */
 struct model_chat_output {
     char *prompt;
     size_t prompt_len;
-    char *grammar;                        /* GBNF that the answer must follow; "" for none */
-    bool lazy;                            /* only from one of `triggers` on */
-    char *triggers[MODEL_CHAT_WORDS_MAX]; /* NULL behind the last */
-    char *stops[MODEL_CHAT_WORDS_MAX];    /* texts that end the answer; NULL behind the last */
-    struct model_chat_format *format;     /* how to read the answer; NULL: all of it is content */
+    char *grammar; /* GBNF that the answer must follow; "" for none */
+    char *written; /* with a grammar that is not lazy: it begins with this end of the prompt */
+    bool lazy;     /* only from one of `triggers` on */
+    struct model_chat_trigger triggers[MODEL_CHAT_WORDS_MAX];
+    size_t triggers_count;
+    char *stops[MODEL_CHAT_WORDS_MAX]; /* texts that end the answer; NULL behind the last */
+    struct model_chat_format *format;  /* how to read the answer; NULL: all of it is content */
 };
 /* Fails: STATUS_INVALID; the template's own words where it refuses the conversation. */
 MUST_CHECK bool model_chat_apply(const struct model_chat *chat,

@@ -1,6 +1,7 @@
 #include "model_chat.h"
 #include "check.h"
 #include "grammar.h"
+#include "grammar_matcher.h"
 #include <stdio.h>
 
 static const char chatml[] =
@@ -172,6 +173,38 @@ static void check_reads(const struct model_chat_format *format, const char *answ
     }
 }
 
+/* Every byte is a token. */
+static size_t byte_of(void *arg, int32_t token, char *out)
+{
+    (void)arg;
+    *out = (char)token;
+    return token != 0;
+}
+
+/* Whether the answer follows the grammar, as far as it goes; `then` may not come next. */
+static void check_follows(const struct model_chat_output *out, const char *answer, char then)
+{
+    struct status st = {0};
+    AUTO(grammar) struct grammar *grammar = NULL;
+    AUTO(grammar_pieces)
+    struct grammar_pieces *pieces = grammar_pieces_new(256, byte_of, NULL, NULL, 0);
+    if (!grammar_compile(text_of(out->grammar), &grammar, &st))
+        fail_msg("%s\n%s", st.text, out->grammar);
+    struct grammar_start start = {.written = text_of(out->written)};
+    for (size_t i = 0; i < out->triggers_count; i++)
+        start.triggers[start.triggers_count++] =
+            (struct grammar_trigger){text_of(out->triggers[i].text), out->triggers[i].before,
+                                     out->triggers[i].at_start, out->triggers[i].at_end};
+    AUTO(grammar_matcher) struct grammar_matcher *m = grammar_matcher_new(grammar, pieces, &start);
+    for (const char *c = answer; *c != 0; c++) {
+        if (!grammar_matcher_allows(m, *c))
+            fail_msg("not %s\n%s", c, out->grammar);
+        grammar_matcher_accept(m, *c);
+    }
+    assert_false(grammar_matcher_stuck(m));
+    assert_false(grammar_matcher_allows(m, then));
+}
+
 static void own_calls(void **state)
 {
     (void)state;
@@ -190,6 +223,7 @@ static void own_calls(void **state)
     AUTO(grammar) struct grammar *grammar = NULL;
     if (!grammar_compile(text_of(out.grammar), &grammar, &st))
         fail_msg("%s\n%s", st.text, out.grammar);
+    check_follows(&out, "<tool_call>\n{\"name\": \"weather\"", 'x');
     assert_non_null(out.format);
     check_reads(out.format,
                 "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n"
@@ -201,7 +235,7 @@ static void own_calls(void **state)
     input.must_call = false;
     assert_true(model_chat_apply(chat, &input, &out, &st));
     assert_true(out.lazy);
-    assert_non_null(strstr(out.triggers[0], "<tool_call>"));
+    assert_non_null(strstr(out.triggers[0].text, "<tool_call>"));
     check_reads(out.format, "Only words.", "[c0]Only words.");
     model_chat_output_free(&out);
     input.messages =
@@ -253,10 +287,165 @@ static void none_of_either(void **state)
     }
 }
 
+/* In the manner of gpt-oss: control tokens stand in the answer, and calls are known by patterns. */
+static const char channels[] =
+    "{#- <|channel|> #}{%- if tools %}<|start|>developer<|message|>{{ tools | tojson }}<|end|>"
+    "{%- endif %}{%- for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>"
+    "{%- endfor %}{%- if add_generation_prompt %}<|start|>assistant{%- endif %}";
+/* In the manner of Mistral. */
+static const char marks[] =
+    "{#- [ARGS] [TOOL_CALLS] #}{%- if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}"
+    "[/AVAILABLE_TOOLS]{%- endif %}{%- for m in messages %}{%- if m.role == 'user' %}[INST]"
+    "{{ m.content }}[/INST]{%- elif m.role == 'system' %}[SYSTEM_PROMPT]{{ m.content }}"
+    "[/SYSTEM_PROMPT]{%- endif %}{%- endfor %}";
+/* In the manner of functionary: a call is what is not for all. */
+static const char arrows[] =
+    "{#- >>>${recipient} #}{%- if tools %}{{ tools | tojson }}{%- endif %}{%- for m in messages %}"
+    "<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{%- if m.role == 'assistant' %}>>>all\n"
+    "{%- endif %}{{ m.content }}<|eot_id|>{%- endfor %}{%- if add_generation_prompt %}"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n>>>{%- endif %}";
+
+static void open_with_tools(const char *source, bool must_call, struct model_chat **chat,
+                            struct model_chat_output *out)
+{
+    struct status st = {0};
+    if (!model_chat_open(NULL, source, chat, &st))
+        fail_msg("%s", st.text);
+    assert_true(model_chat_takes_tools(*chat));
+    struct model_chat_input input = {
+        .messages = "[" USER("hi") "]", .tools = weather, .must_call = must_call};
+    if (!model_chat_apply(*chat, &input, out, &st))
+        fail_msg("%s", st.text);
+    assert_non_null(strstr(out->prompt, "\"weather\""));
+}
+
+static void check_kept(const struct model_chat *chat, const char *const *want, size_t count)
+{
+    const char *const *kept = model_chat_kept(chat);
+    for (size_t i = 0; i < count; i++) {
+        size_t k = 0;
+        while (kept[k] != NULL && strcmp(kept[k], want[i]) != 0)
+            k++;
+        if (kept[k] == NULL)
+            fail_msg("%s is not kept", want[i]);
+    }
+}
+
+#define CALL " to=functions.weather"
+#define ROME "{\"city\": \"Rome\"}"
+
+static void calls_known_by_patterns(void **state)
+{
+    (void)state;
+    static const char *const kept[] = {"<|channel|>", "<|constrain|>", "<|message|>", "<|start|>",
+                                       "<|end|>"};
+    static const struct {
+        const char *text;
+        size_t before;
+        bool at_start, at_end;
+    } triggers[] = {
+        {" to", 0, true, true},
+        {"<|channel|>commentary to=functions", 0, true, true},
+        {"<|channel|>analysis to=functions", 0, true, true},
+        {"<|start|>assistant to", 18, false, false},
+        {"<|start|>assistant<|channel|>commentary to", 18, false, false},
+        {"<|start|>assistant<|channel|>analysis to", 18, false, false},
+    };
+    struct model_chat *chat = NULL;
+    struct model_chat_output out = {0};
+    open_with_tools(channels, true, &chat, &out);
+    check_kept(chat, kept, ARRAY_LEN(kept));
+    assert_false(out.lazy);
+    assert_string_equal(out.written, "<|start|>assistant");
+    check_follows(&out, "<|channel|>commentary" CALL "<|message|>{\"city\"", 'x');
+    check_follows(&out,
+                  "<|channel|>analysis<|message|>hm<|end|><|start|>assistant" CALL
+                  "<|channel|>commentary json<|message|>{\"city\"",
+                  'x');
+    model_chat_output_free(&out);
+    model_chat_close(chat);
+
+    open_with_tools(channels, false, &chat, &out);
+    assert_true(out.lazy);
+    assert_string_equal(out.written, "");
+    assert_int_equal(out.triggers_count, ARRAY_LEN(triggers));
+    for (size_t i = 0; i < ARRAY_LEN(triggers); i++) {
+        check_case(triggers[i].text);
+        assert_string_equal(out.triggers[i].text, triggers[i].text);
+        assert_int_equal(out.triggers[i].before, triggers[i].before);
+        assert_int_equal(out.triggers[i].at_start, triggers[i].at_start);
+        assert_int_equal(out.triggers[i].at_end, triggers[i].at_end);
+    }
+    check_follows(&out, "<|channel|>commentary" CALL, '!');
+    check_follows(&out, CALL "<|channel|>commentary<|message|>{\"city\"", 'x');
+    check_follows(&out,
+                  "<|channel|>analysis<|message|>they go to=x<|end|><|start|>assistant<|channel|>"
+                  "commentary" CALL " <|constrain|>json<|message|>{\"city\"",
+                  'x');
+    check_reads(
+        out.format,
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary" CALL
+        " <|constrain|>json<|message|>" ROME,
+        "[r0]hm[f0]weather[a0]" ROME);
+    check_reads(out.format,
+                "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final"
+                "<|message|>Yes.",
+                "[r0]hm[c0]Yes.");
+    model_chat_output_free(&out);
+    model_chat_close(chat);
+}
+
+static void calls_with_tokens_of_their_own(void **state)
+{
+    (void)state;
+    static const char *const kept[] = {"[TOOL_CALLS]", "[ARGS]", "[THINK]", "[/THINK]"};
+    struct model_chat *chat = NULL;
+    struct model_chat_output out = {0};
+    open_with_tools(marks, true, &chat, &out);
+    check_kept(chat, kept, ARRAY_LEN(kept));
+    check_follows(&out, "[TOOL_CALLS]weather[ARGS]{\"city\"", 'x');
+    model_chat_output_free(&out);
+    model_chat_close(chat);
+    open_with_tools(marks, false, &chat, &out);
+    assert_int_equal(out.triggers_count, 1);
+    check_follows(&out, "I look. [TOOL_CALLS]weather[ARGS]{\"city\"", 'x');
+    check_reads(out.format, "I look.[TOOL_CALLS]weather[ARGS]" ROME,
+                "[c0]I look.[f0]weather[a0]" ROME);
+    model_chat_output_free(&out);
+    model_chat_close(chat);
+}
+
+/* Its pattern stands for no few texts: the answer is free, and read. One that must be a call is
+ * held to the grammar all the same. */
+static void calls_that_are_only_read(void **state)
+{
+    (void)state;
+    struct model_chat *chat = NULL;
+    struct model_chat_output out = {0};
+    open_with_tools(arrows, false, &chat, &out);
+    assert_true(out.lazy);
+    assert_int_equal(out.triggers_count, 0);
+    assert_string_equal(out.grammar, "");
+    check_reads(out.format, "weather\n" ROME, "[f0]weather[a0]" ROME);
+    check_reads(out.format, "all\nYes.", "[c0]Yes.");
+    model_chat_output_free(&out);
+    model_chat_close(chat);
+    open_with_tools(arrows, true, &chat, &out);
+    assert_non_null(strstr(out.written, ">>>"));
+    check_follows(&out, "weather\n{\"city\"", 'x');
+    model_chat_output_free(&out);
+    model_chat_close(chat);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(prompts), cmocka_unit_test(bad_templates),
-                                       cmocka_unit_test(own_calls), cmocka_unit_test(own_thoughts),
-                                       cmocka_unit_test(none_of_either)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(prompts),
+                                       cmocka_unit_test(bad_templates),
+                                       cmocka_unit_test(own_calls),
+                                       cmocka_unit_test(own_thoughts),
+                                       cmocka_unit_test(none_of_either),
+                                       cmocka_unit_test(calls_known_by_patterns),
+                                       cmocka_unit_test(calls_with_tokens_of_their_own),
+                                       cmocka_unit_test(calls_that_are_only_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,10 @@ static bool tokenize(const struct engine_embed_backend *backend, struct text tex
 static void frame(const struct engine_embed_backend *backend, const int32_t **before,
                   uint32_t *before_count, const int32_t **between, uint32_t *between_count,
                   const int32_t **behind, uint32_t *behind_count);
+static struct model_vocab vocab_of(const struct model_llama_embed *l);
+static void piece(const struct engine_embed_backend *backend, int32_t token, struct text_buf *out);
+static bool text(const struct engine_embed_backend *backend, const int32_t *tokens, size_t count,
+                 struct text_buf *out, struct status *st);
 static bool compute(struct engine_embed_backend *backend, const struct engine_embed_batch *batch,
                     struct status *st);
 static void llama_embed_free(struct engine_embed_backend *backend);
@@ -49,6 +53,8 @@ static const struct engine_embed_ops ops = {
     .load = load,
     .tokenize = tokenize,
     .frame = frame,
+    .piece = piece,
+    .text = text,
     .compute = compute,
     .free = llama_embed_free,
 };
@@ -226,7 +232,7 @@ static bool tokenize(const struct engine_embed_backend *backend, struct text tex
     const struct model_llama_embed *l = (const void *)backend;
     if (l->wordpiece != NULL)
         return model_wordpiece_encode(l->wordpiece, text, tokens_max, out, count, st);
-    const struct model_vocab vocab = {.llama = llama_model_get_vocab(l->model)};
+    const struct model_vocab vocab = vocab_of(l);
     uint32_t before = out->count;
     if (!model_vocab_tokenize(&vocab, text, false, false, UINT32_MAX, out, st))
         return false;
@@ -247,6 +253,34 @@ static void frame(const struct engine_embed_backend *backend, const int32_t **be
     *between_count = l->between_count;
     *behind = l->behind;
     *behind_count = l->behind_count;
+}
+
+/* Enough of one for what needs no list of control tokens. */
+static struct model_vocab vocab_of(const struct model_llama_embed *l)
+{
+    return (struct model_vocab){.llama = llama_model_get_vocab(l->model), .count = l->facts.vocab};
+}
+
+static void piece(const struct engine_embed_backend *backend, int32_t token, struct text_buf *out)
+{
+    const struct model_llama_embed *l = (const void *)backend;
+    const struct model_vocab vocab = vocab_of(l);
+    if (l->wordpiece != NULL)
+        model_wordpiece_piece(l->wordpiece, token, out);
+    else if (!model_vocab_text(&vocab, &token, 1, true, out))
+        return; /* the caller sees that the buffer is full */
+}
+
+static bool text(const struct engine_embed_backend *backend, const int32_t *tokens, size_t count,
+                 struct text_buf *out, struct status *st)
+{
+    const struct model_llama_embed *l = (const void *)backend;
+    const struct model_vocab vocab = vocab_of(l);
+    if (llama_vocab_type(vocab.llama) == LLAMA_VOCAB_TYPE_WPM)
+        return model_wordpiece_no_text(st);
+    return model_vocab_text(&vocab, tokens, count, true, out)
+               ? true
+               : status_fail_field(st, STATUS_TOO_LARGE, "tokens", "the text would be too long");
 }
 
 static bool compute(struct engine_embed_backend *backend, const struct engine_embed_batch *batch,

@@ -59,6 +59,10 @@ void model_llama_adapter_use(struct model_llama *l, uint32_t adapter); /* 0: non
 
 void model_vocab_open(struct model_vocab *vocab, const struct llama_vocab *llama);
 void model_vocab_close(struct model_vocab *vocab);
+/* All tokens, with the bytes that `piece` gives them. Owns: the caller. */
+struct grammar_pieces *model_vocab_make_pieces(const struct model_vocab *vocab,
+                                               size_t (*piece)(void *arg, int32_t token, char *out),
+                                               void *arg);
 
 /* Backend operations: see engine_backend.h. */
 void model_llama_clear(struct engine_backend *backend, int32_t sequence);

@@ -61,6 +61,9 @@ static bool tokenize(const struct engine_embed_backend *backend, struct text tex
 static void frame(const struct engine_embed_backend *backend, const int32_t **before,
                   uint32_t *before_count, const int32_t **between, uint32_t *between_count,
                   const int32_t **behind, uint32_t *behind_count);
+static void piece(const struct engine_embed_backend *backend, int32_t token, struct text_buf *out);
+static bool text(const struct engine_embed_backend *backend, const int32_t *tokens, size_t count,
+                 struct text_buf *out, struct status *st);
 static bool compute(struct engine_embed_backend *backend, const struct engine_embed_batch *batch,
                     struct status *st);
 static void fill_inputs(struct model_onnx *o, const struct engine_embed_batch *batch);
@@ -81,6 +84,8 @@ static const struct engine_embed_ops ops = {
     .load = load,
     .tokenize = tokenize,
     .frame = frame,
+    .piece = piece,
+    .text = text,
     .compute = compute,
     .free = onnx_free,
 };
@@ -357,6 +362,22 @@ static void frame(const struct engine_embed_backend *backend, const int32_t **be
     *before = &o->ids.first;
     *between = *behind = &o->ids.end;
     *before_count = *between_count = *behind_count = 1;
+}
+
+static void piece(const struct engine_embed_backend *backend, int32_t token, struct text_buf *out)
+{
+    const struct model_onnx *o = (const void *)backend;
+    model_wordpiece_piece(o->setup.wordpiece, token, out);
+}
+
+static bool text(const struct engine_embed_backend *backend, const int32_t *tokens, size_t count,
+                 struct text_buf *out, struct status *st)
+{
+    (void)backend;
+    (void)tokens;
+    (void)count;
+    (void)out;
+    return model_wordpiece_no_text(st);
 }
 
 static bool compute(struct engine_embed_backend *backend, const struct engine_embed_batch *batch,

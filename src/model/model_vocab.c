@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool is_control(enum llama_token_attr kind, struct text text);
 static int by_bytes(const void *left, const void *right);
 static size_t piece_of(void *vocab, int32_t token, char *out);
 static bool make_room(struct engine_tokens *tokens, uint32_t more);
@@ -19,7 +20,7 @@ void model_vocab_open(struct model_vocab *vocab, const struct llama_vocab *llama
     for (uint32_t i = 0; i < vocab->count; i++) {
         enum llama_token_attr kind = llama_vocab_get_attr(llama, (int32_t)i);
         struct text text = text_of(llama_vocab_get_text(llama, (int32_t)i));
-        if ((kind & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0 || text.len < 2)
+        if (!is_control(kind, text) || text.len < 2)
             continue;
         vocab->control[vocab->control_count++] = text;
         vocab->control_starts[(unsigned char)text.at[0]] = true;
@@ -29,6 +30,15 @@ void model_vocab_open(struct model_vocab *vocab, const struct llama_vocab *llama
     qsort(vocab->control, vocab->control_count, sizeof *vocab->control, by_bytes);
     vocab->late = base_alloc(sizeof *vocab->late);
     pthread_mutex_init(&vocab->late->mutex, NULL);
+}
+
+/* The library makes some of gpt-oss's, "<|start|>" say, tokens of the user's own, whose texts are
+ * shown, and become tokens wherever they stand. */
+static bool is_control(enum llama_token_attr kind, struct text text)
+{
+    if ((kind & LLAMA_TOKEN_ATTR_USER_DEFINED) != 0)
+        return text_starts(text, TEXT("<|")) && text_ends(text, TEXT("|>"));
+    return (kind & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0;
 }
 
 void model_vocab_close(struct model_vocab *vocab)
@@ -109,19 +119,26 @@ uint32_t model_vocab_count(const struct model_vocab *vocab)
 const struct grammar_pieces *model_vocab_pieces(const struct model_vocab *vocab)
 {
     struct model_vocab_late *late = vocab->late;
+    struct model_vocab copy = *vocab;
     pthread_mutex_lock(&late->mutex);
-    if (late->pieces == NULL) {
-        int32_t *ends = base_alloc(vocab->count * sizeof *ends);
-        size_t ends_count = 0;
-        for (uint32_t i = 0; i < vocab->count; i++)
-            if (llama_vocab_is_eog(vocab->llama, (int32_t)i))
-                ends[ends_count++] = (int32_t)i;
-        struct model_vocab copy = *vocab;
-        late->pieces = grammar_pieces_new(vocab->count, piece_of, &copy, ends, ends_count);
-        free(ends);
-    }
+    if (late->pieces == NULL)
+        late->pieces = model_vocab_make_pieces(vocab, piece_of, &copy);
     pthread_mutex_unlock(&late->mutex);
     return late->pieces;
+}
+
+struct grammar_pieces *model_vocab_make_pieces(const struct model_vocab *vocab,
+                                               size_t (*piece)(void *arg, int32_t token, char *out),
+                                               void *arg)
+{
+    int32_t *ends = base_alloc(vocab->count * sizeof *ends);
+    size_t count = 0;
+    for (uint32_t i = 0; i < vocab->count; i++)
+        if (llama_vocab_is_eog(vocab->llama, (int32_t)i))
+            ends[count++] = (int32_t)i;
+    struct grammar_pieces *pieces = grammar_pieces_new(vocab->count, piece, arg, ends, count);
+    free(ends);
+    return pieces;
 }
 
 static size_t piece_of(void *vocab, int32_t token, char *out)

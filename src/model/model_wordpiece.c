@@ -2,6 +2,7 @@
  * space, or a word of one character, or one more character of the word at hand. So memory does not
  * grow with the text, but for its tokens. */
 #include "model_wordpiece.h"
+#include "arena.h"
 #include "model_unicode.h"
 #include "model_wordpiece_internal.h"
 #include <stdlib.h>
@@ -51,6 +52,30 @@ struct model_wordpiece_ids model_wordpiece_ids(const struct model_wordpiece *wp)
 uint32_t model_wordpiece_count(const struct model_wordpiece *wp)
 {
     return wp->count;
+}
+
+void model_wordpiece_piece(const struct model_wordpiece *wp, int32_t token, struct text_buf *out)
+{
+    size_t from = 0, to = wp->by_id_count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (wp->by_id[middle]->id < token)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    if (from == wp->by_id_count || wp->by_id[from]->id != token)
+        return;
+    if (wp->by_id[from]->goes_on)
+        text_buf_add(out, wp->prefix);
+    text_buf_add(out, wp->by_id[from]->text);
+}
+
+bool model_wordpiece_no_text(struct status *st)
+{
+    return status_fail_field(st, STATUS_INVALID, "model",
+                             "this model's tokens do not keep spaces and case: they cannot be made "
+                             "into the text again");
 }
 
 static void take_character(struct run *run, uint32_t code)
@@ -200,6 +225,7 @@ void model_wordpiece_close(struct model_wordpiece *wp)
 {
     if (wp == NULL)
         return;
+    free(wp->by_id);
     free(wp->table);
     free(wp->memory);
     free(wp);

@@ -11,6 +11,7 @@
 #include "text.h"
 
 struct model_wordpiece;
+struct text_buf;
 
 /* Tokens with a duty of their own. */
 struct model_wordpiece_ids {
@@ -31,6 +32,11 @@ AUTO_DEFINE(model_wordpiece, model_wordpiece_close)
 struct model_wordpiece_ids model_wordpiece_ids(const struct model_wordpiece *wordpiece);
 uint32_t model_wordpiece_count(const struct model_wordpiece *wordpiece); /* highest id and 1 */
 
+/* Adds a token as the vocabulary has it, "##ing" say; nothing for one that it lacks. */
+void model_wordpiece_piece(const struct model_wordpiece *wordpiece, int32_t token,
+                           struct text_buf *out);
+/* Fails: STATUS_INVALID, saying that tokens do not tell the text that they were cut from. */
+bool model_wordpiece_no_text(struct status *st);
 /* Appends the tokens of `text`, without those that begin and end a sequence; keeps at most
  * `tokens_max` of them. `*count` (may be NULL): how many the text has, kept or not.
  * Fails: STATUS_INVALID when `text` is not UTF-8. */

@@ -18,7 +18,10 @@ struct model_wordpiece {
     size_t piece_bytes_max;        /* of the longest entry */
     struct wordpiece_entry *table; /* open addressing */
     uint32_t table_size;           /* a power of two */
-    char *memory;                  /* of the entries' texts */
+    char *memory;                  /* of the entries' texts, and of `prefix` */
+    struct text prefix;            /* the sign by which a token goes on inside a word: "##" */
+    const struct wordpiece_entry **by_id; /* the entries in the order of their ids */
+    size_t by_id_count;
 };
 
 uint64_t model_wordpiece_hash(uint64_t hash, struct text text);

@@ -35,9 +35,11 @@ static bool read_step(const struct json_at *steps, size_t index, const char *key
                       struct text *id, struct status *st);
 static bool type_is(const struct json_at *at, const char *key, const char *type,
                     struct json_at *out, struct status *st);
-static void start_table(struct model_wordpiece *wp, size_t count, size_t bytes);
-static bool add_entry(struct model_wordpiece *wp, struct text token, struct text prefix, int64_t id,
+static void start_table(struct model_wordpiece *wp, size_t count, size_t bytes, struct text prefix);
+static bool add_entry(struct model_wordpiece *wp, struct text token, int64_t id,
                       size_t *memory_used, struct status *st);
+static void order_by_id(struct model_wordpiece *wp);
+static int by_id(const void *left, const void *right);
 static bool find_specials(struct model_wordpiece *wp, const struct specials *specials,
                           struct status *st);
 static int32_t find(const struct model_wordpiece *wp, struct text token);
@@ -68,12 +70,12 @@ static bool wordpiece_read(struct model_wordpiece *wp, struct json_at *root, str
     json_t *value;
     size_t bytes = 0, used = 0;
     json_object_foreach(vocab.value, key, value) bytes += strlen(key);
-    start_table(wp, json_object_size(vocab.value), bytes);
+    start_table(wp, json_object_size(vocab.value), bytes, prefix);
     json_object_foreach(vocab.value, key, value)
     {
         if (!json_is_integer(value))
             return status_fail(st, STATUS_INVALID, "its token %.64s has no number", key);
-        if (!add_entry(wp, text_of(key), prefix, json_integer_value(value), &used, st))
+        if (!add_entry(wp, text_of(key), json_integer_value(value), &used, st))
             return false;
     }
     return find_specials(wp, &specials, st);
@@ -108,12 +110,12 @@ bool model_wordpiece_open_lines(struct text vocab_txt, struct text config_json,
     if (lines >= VOCAB_MAX)
         return status_fail(st, STATUS_INVALID, "its vocabulary has %zu tokens; %d are the most",
                            lines, VOCAB_MAX);
-    start_table(wp, lines + 1, vocab_txt.len);
+    start_table(wp, lines + 1, vocab_txt.len, TEXT("##"));
     struct text rest = vocab_txt, line;
     for (int64_t id = 0; text_split(&rest, '\n', &line); id++) {
         if (text_ends(line, TEXT("\r")))
             line.len--;
-        if (line.len > 0 && !add_entry(wp, line, TEXT("##"), id, &used, st))
+        if (line.len > 0 && !add_entry(wp, line, id, &used, st))
             return false;
     }
     if (!find_specials(wp, &specials, st))
@@ -233,23 +235,25 @@ static bool type_is(const struct json_at *at, const char *key, const char *type,
                            type);
 }
 
-static void start_table(struct model_wordpiece *wp, size_t count, size_t bytes)
+static void start_table(struct model_wordpiece *wp, size_t count, size_t bytes, struct text prefix)
 {
     wp->table_size = 16;
     while (wp->table_size < 2 * count)
         wp->table_size *= 2;
     wp->table = base_alloc(wp->table_size * sizeof *wp->table);
-    wp->memory = base_alloc(bytes + 1);
+    wp->memory = base_alloc(bytes + prefix.len + 1);
+    memcpy(wp->memory + bytes, prefix.at, prefix.len);
+    wp->prefix = (struct text){wp->memory + bytes, prefix.len};
 }
 
-static bool add_entry(struct model_wordpiece *wp, struct text token, struct text prefix, int64_t id,
+static bool add_entry(struct model_wordpiece *wp, struct text token, int64_t id,
                       size_t *memory_used, struct status *st)
 {
     if (id < 0 || id > INT32_MAX - 1 || token.len == 0 || token.len > TOKEN_BYTES_MAX)
         return status_fail(st, STATUS_INVALID, "its token of number %lld cannot be", (long long)id);
-    bool goes_on = text_starts(token, prefix) && token.len > prefix.len;
+    bool goes_on = text_starts(token, wp->prefix) && token.len > wp->prefix.len;
     if (goes_on)
-        token = text_skip(token, prefix.len);
+        token = text_skip(token, wp->prefix.len);
     char *copy = wp->memory + *memory_used;
     memcpy(copy, token.at, token.len);
     *memory_used += token.len;
@@ -282,7 +286,24 @@ static bool find_specials(struct model_wordpiece *wp, const struct specials *spe
     }
     int32_t padding = find(wp, specials->padding);
     wp->ids.padding = padding < 0 ? 0 : padding;
+    order_by_id(wp);
     return true;
+}
+
+/* Sorted, not indexed: a file may give a number that is far beyond how many tokens it has. */
+static void order_by_id(struct model_wordpiece *wp)
+{
+    wp->by_id = base_alloc(wp->table_size / 2 * sizeof *wp->by_id);
+    for (uint32_t i = 0; i < wp->table_size; i++)
+        if (wp->table[i].text.len > 0)
+            wp->by_id[wp->by_id_count++] = &wp->table[i];
+    qsort(wp->by_id, wp->by_id_count, sizeof(*wp->by_id), by_id);
+}
+
+static int by_id(const void *left, const void *right)
+{
+    const struct wordpiece_entry *const *a = left, *const *b = right;
+    return ((*a)->id > (*b)->id) - ((*a)->id < (*b)->id);
 }
 
 static int32_t find(const struct model_wordpiece *wp, struct text token)

@@ -240,12 +240,32 @@ static void characters(void **state)
     }
 }
 
+/* As they stand in the vocabulary; there is nothing where it has a gap. */
+static void names_of_tokens(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t token;
+        const char *want;
+    } cases[] = {{PAD, "[PAD]"}, {UN, "un"},  {AFF, "##aff"}, {COMMA, ","},
+                 {I, "i"},       {I + 1, ""}, {-1, ""},       {INT32_MAX, ""}};
+    struct model_wordpiece *wp = open_lines("");
+    AUTO(arena) struct arena *arena = arena_open(64 * KIB);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct text_buf name = text_buf_in(arena, 100);
+        model_wordpiece_piece(wp, cases[i].token, &name);
+        check_text(text_buf_text(&name), cases[i].want);
+    }
+    model_wordpiece_close(wp);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_become_tokens),
         cmocka_unit_test(settings_are_kept),
         cmocka_unit_test(long_words_and_many_tokens),
+        cmocka_unit_test(names_of_tokens),
         cmocka_unit_test(tokenizer_files),
         cmocka_unit_test(characters),
     };

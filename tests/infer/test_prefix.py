@@ -84,6 +84,47 @@ def test_tenants_are_apart(start_infer):
         assert known("org_b") > 150
 
 
+def test_a_public_prompt(start_infer, tmp_path):
+    """Every tenant's first request begins behind the operator's text; what they wrote stays theirs."""
+    file = tmp_path / "public.txt"
+    file.write_text("\n" + RULES + "\n")
+    infer = start_infer("--context=512", "--parallel=2", f"--public-prompt={file}", WEIR_INFER_TOKEN="secret")
+    system = {"role": "system", "content": RULES}
+    long = "What is nine, and what is ten, and what is eleven? " * 8
+    with infer.openai(api_key="secret") as client:
+        def known(tenant, messages, **more):
+            return cached(ask(client, messages, max_tokens=2, extra_headers={"x-weir-tenant": tenant}, **more).usage)
+        first = known("org_a", [system, {"role": "user", "content": long}])
+        assert first > 200
+        again = known("org_a", [system, {"role": "user", "content": long}])
+        assert again > first + 64
+        assert known("org_b", [system, {"role": "user", "content": long}]) == first
+        assert known("org_c", [{"role": "system", "content": "Be brief."}, {"role": "user", "content": long}]) < 64
+        assert known("org_d", [{"role": "system", "content": RULES.replace("seven", "six")[:-3]},
+                               {"role": "user", "content": "x"}]) <= first
+        for i in range(8):  # others' prompts do not push it out
+            known(f"org_{i}", [{"role": "system", "content": f"{i}. {RULES}"}, {"role": "user", "content": long}])
+        assert known("org_z", [system, {"role": "user", "content": "Ten?"}]) == first
+
+
+def test_public_prompts_of_no_use(start_infer, tmp_path):
+    file = tmp_path / "public.txt"
+    file.write_text("Be brief.")
+    infer = start_infer("--context=512", f"--public-prompt={file}")
+    assert "64" in infer.stderr() and "of no use" in infer.stderr()
+    with infer.openai() as client:
+        assert ask(client, [{"role": "user", "content": "hi"}]).usage.completion_tokens > 0
+    infer.stop()
+    file.write_text("word " * 1000)
+    assert "context is 512" in start_infer("--context=512", f"--public-prompt={file}").stderr()
+    for text in (b"", b" \n", b"\xff\xfe", b"a\0b", b"x" * (257 << 10)):
+        file.write_bytes(text)
+        infer = start_infer(f"--public-prompt={file}", wait=False)
+        assert infer.process.wait(20) == 2 and "public.txt" in infer.stderr()
+    infer = start_infer(f"--public-prompt={tmp_path / 'none'}", wait=False)
+    assert infer.process.wait(20) == 2
+
+
 def counted(infer):
     return infer.metrics()["prompt_tokens_total"]
 

@@ -327,3 +327,23 @@ def test_a_model_that_judges_pairs(start_infer, tmp_path, kind):
         again = http.post("/v1/rerank", json=asked, timeout=120).json()["results"]
         assert len(again) == 200 and abs(again[0]["relevance_score"] - max(found[0], found[1])) < 5e-3
         assert time.monotonic() - began < 8
+
+
+@pytest.mark.short
+def test_tokens(mini, texts, reference):
+    """Those of the library that the model was trained with, by number and by name."""
+    with mini.http() as http:
+        context = http.get("/v1/models").json()["data"][0]["meta"]["context_tokens"]
+        for text in texts[::7] + ["", "[CLS] <s>"]:
+            want = reference.tokenizer.encode(text)
+            body = http.post("/v1/tokenize", json={"model": "smol", "prompt": text, "return_token_strs": True}).json()
+            assert body["tokens"] == want.ids and body["token_strs"] == want.tokens
+            assert body["count"] == len(body["tokens"]) and body["max_model_len"] == context
+        for path, more, field in [("tokenize", {"prompt": "x", "parse_special": True}, "parse_special"),
+                                  ("tokenize", {"prompt": ["x"]}, "prompt"), ("detokenize", {"tokens": [10**6]}, "tokens[0]"),
+                                  ("detokenize", {"tokens": [7592]}, "model")]:
+            answer = http.post(f"/v1/{path}", json={"model": "smol", **more})
+            assert answer.status_code == 400 and answer.json()["error"]["param"] == field, answer.text
+        assert http.post("/v1/tokenize", json={"model": "other", "prompt": "x"}).status_code == 404
+        long = http.post("/v1/tokenize", json={"model": "smol", "prompt": "word " * 100_000})
+        assert long.json()["count"] == 100_002
