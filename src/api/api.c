@@ -105,7 +105,8 @@ bool api_models_wait(struct api *api, int64_t deadline_us, struct status *st)
                 continue;
             enum relay_phase phase = relay_target_phase(model->target, &percent, reason);
             loading |= phase == RELAY_PHASE_LOADING;
-            if (phase != RELAY_PHASE_READY && !failed) {
+            bool good = phase == RELAY_PHASE_READY || phase == RELAY_PHASE_ASLEEP;
+            if (!good && !failed) {
                 failed = true;
                 (void)status_fail(st, STATUS_UNAVAILABLE, "model %.*s is %s%s%s",
                                   TEXT_ARG(model->id), relay_phase_name(phase),
@@ -296,6 +297,7 @@ static bool seed(struct api *api, struct status *st)
         .models = ARENA_ARRAY(arena, options->models_count, struct relay_model_row),
         .upstreams_count = options->upstreams_count,
         .models_count = options->models_count,
+        .pinned_said = ARENA_ARRAY(arena, options->models_count, bool),
     };
     for (size_t i = 0; i < options->upstreams_count; i++) {
         seed.upstreams[i].name = options->upstreams[i].name;
@@ -317,7 +319,9 @@ static bool seed(struct api *api, struct status *st)
             .base = model->base,
             .context_tokens = model->context_tokens,
             .tasks = model->tasks,
+            .pinned = model->pinned,
         };
+        seed.pinned_said[i] = model->pinned_said;
     }
     if (!relay_store_seed(relay_registry_store(api->registry), &seed, arena, st) ||
         !relay_registry_refresh(api->registry, st))

@@ -34,6 +34,7 @@ struct api_model_seed {
     struct text base;           /* the path is an adapter's, of this model; empty: a model's own */
     int64_t context_tokens;     /* 0: what the model says */
     unsigned tasks;             /* of one of an upstream (relay_tasks.h); 0: guessed by its name */
+    bool pinned_said, pinned;   /* `pinned` counts where it is said; else what the row has */
 };
 struct api_upstream_seed {
     struct text name, base_url;
@@ -77,6 +78,9 @@ struct api_options {
     struct text infer_path; /* the program weir-infer */
     /* What is wrong with a model's file, looked at before it is run; NULL: nobody looks. */
     bool (*model_check)(const char *path, struct status *st);
+    struct relay_local_facts (*model_facts)(const char *path, const char *const *argv);
+    uint64_t model_memory_max; /* of local models together; 0: what the machine has free */
+    int64_t model_idle_ms;     /* one that nobody calls for so long is unloaded; 0: none is */
     /* For weir-infer; at most one for every model, and one for each that the configuration names.
      */
     struct relay_local_args infer_args[API_SEEDS_MAX + 1];
@@ -111,7 +115,7 @@ MUST_CHECK bool api_start(struct api *api, struct status *st);
 /* "http://127.0.0.1:8080": where people reach it, with the real port. Valid after api_start. */
 struct text api_url(const struct api *api);
 /* Blocks until no local model is loading any more, or the deadline has passed. True when every one
- * is ready; else `st` says of the first that is not why. */
+ * is ready or asleep; else `st` says of the first that is not why. */
 MUST_CHECK bool api_models_wait(struct api *api, int64_t deadline_us, struct status *st);
 /* SIGHUP: reads certificates and key rings again (failures are logged, the old ones stay), and
  * tries local models again that had failed for good. */

@@ -32,7 +32,7 @@ bool api_models_list(struct http_request *req, struct http_reply *reply, struct 
 
 bool api_models_create(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    enum { ID, NAME, KIND, PATH, UPSTREAM_ID, UPSTREAM_MODEL, CONTEXT, TASKS, COUNT };
+    enum { ID, NAME, KIND, PATH, UPSTREAM_ID, UPSTREAM_MODEL, CONTEXT, TASKS, PINNED, COUNT };
     static const struct api_field fields[] = {
         [ID] = {"id", API_FIELD_TEXT, API_FIELD_REQUIRED, 1, 100},
         [NAME] = {"name", API_FIELD_NAME, API_FIELD_REQUIRED, 1, 100},
@@ -42,6 +42,7 @@ bool api_models_create(struct http_request *req, struct http_reply *reply, struc
         [UPSTREAM_MODEL] = {"upstream_model", API_FIELD_TEXT, API_FIELD_NULLABLE, 0, 200},
         [CONTEXT] = {"context_tokens", API_FIELD_INT, API_FIELD_NULLABLE, 1, 10000000},
         [TASKS] = {"tasks", API_FIELD_LIST, API_FIELD_NULLABLE, 1, RELAY_ENDPOINT_COUNT},
+        [PINNED] = {"pinned", API_FIELD_BOOL, API_FIELD_OPTIONAL, 0, 0},
     };
     struct api_value values[COUNT];
     unsigned tasks;
@@ -62,6 +63,7 @@ bool api_models_create(struct http_request *req, struct http_reply *reply, struc
         .context_tokens = values[CONTEXT].integer,
         .tasks = tasks,
         .enabled = true,
+        .pinned = values[PINNED].present && values[PINNED].yes,
     };
     struct relay_store *store = relay_registry_store(api_request_of(req)->api->registry);
     if (!relay_store_model_add(store, &row, st))
@@ -71,11 +73,12 @@ bool api_models_create(struct http_request *req, struct http_reply *reply, struc
 
 bool api_models_update(struct http_request *req, struct http_reply *reply, struct status *st)
 {
-    enum { NAME, ENABLED, TASKS, COUNT };
+    enum { NAME, ENABLED, TASKS, PINNED, COUNT };
     static const struct api_field fields[] = {
         [NAME] = {"name", API_FIELD_NAME, API_FIELD_OPTIONAL, 1, 100},
         [ENABLED] = {"enabled", API_FIELD_BOOL, API_FIELD_OPTIONAL, 0, 0},
         [TASKS] = {"tasks", API_FIELD_LIST, API_FIELD_NULLABLE, 1, RELAY_ENDPOINT_COUNT},
+        [PINNED] = {"pinned", API_FIELD_BOOL, API_FIELD_OPTIONAL, 0, 0},
     };
     struct api_value values[COUNT];
     struct relay_model_row row;
@@ -89,6 +92,7 @@ bool api_models_update(struct http_request *req, struct http_reply *reply, struc
         .name = values[NAME].present ? &values[NAME].text : NULL,
         .enabled = values[ENABLED].present ? &values[ENABLED].yes : NULL,
         .tasks = values[TASKS].present ? &tasks : NULL,
+        .pinned = values[PINNED].present ? &values[PINNED].yes : NULL,
     };
     if (!relay_store_model_change(store, id, &change, req->arena, &row, st))
         return fail_store(req, st);
@@ -180,18 +184,21 @@ static void write_model(struct api_json *json, const struct relay_model *model, 
     api_json_text(json, "kind", model->local ? TEXT("local") : TEXT("upstream"));
     api_json_bool(json, "enabled", model->enabled);
     api_json_bool(json, "managed", model->managed);
+    api_json_bool(json, "pinned", model->pinned);
     api_json_open(json, "state", '{');
     api_json_text(json, "phase", text_of(relay_phase_name(phase)));
     if (phase == RELAY_PHASE_LOADING && percent >= 0)
         api_json_number(json, "progress", percent / 100.0);
     else
         api_json_null(json, "progress");
-    if (!owner)
+    if (!owner && phase != RELAY_PHASE_ASLEEP) /* that one names models alone */
         relay_model_reason_public(model, reason);
     api_json_text_or_null(json, "reason", phase == RELAY_PHASE_READY ? TEXT("") : text_of(reason));
     api_json_close(json, '}');
     api_json_int_or_null(json, "context_tokens", context);
     write_tasks(json, relay_model_tasks(model));
+    api_json_int_or_null(json, "memory_bytes",
+                         owner ? (int64_t)relay_target_memory(model->target) : 0);
     api_json_text_or_null(json, "path", owner ? model->path : TEXT(""));
     api_json_text_or_null(json, "upstream_id", owner ? model->upstream_id : TEXT(""));
     api_json_text_or_null(json, "upstream_model",

@@ -68,7 +68,17 @@ static const struct config_setting models[] = {
      "[model NAME]",
      0},
     {"model_wait_max", CONFIG_DURATION, "1min", 1, HOURS, NULL,
-     "how long a request waits for a local model that is loading or coming back", 0},
+     "how long a request waits for a local model that is asleep, loading or coming back", 0},
+    {"model_memory_max", CONFIG_SIZE, "0", 0, INT64_C(1) << 50, NULL,
+     "memory of all local models together; the one not called for longest is unloaded to make "
+     "room; "
+     "0 is what the machine has free",
+     0},
+    {"model_unload_after", CONFIG_DURATION, "0", 0, 365 * DAYS, NULL,
+     "a local model that nobody calls for so long is unloaded, unless it is pinned; 0 keeps it "
+     "until "
+     "its memory is needed for another one",
+     0},
     {"model_first_byte_timeout", CONFIG_DURATION, "10min", SECONDS, 24 * HOURS, NULL,
      "from a request to a local model to the head of its answer", 0},
     {"model_idle_timeout", CONFIG_DURATION, "2min", SECONDS, 24 * HOURS, NULL,
@@ -243,6 +253,8 @@ static const struct config_setting model_fields[] = {
      "between; by default guessed by its name, as chat, completions unless that says otherwise",
      0},
     {"name", CONFIG_TEXT, "", 0, 0, NULL, "what people see; by default NAME", 0},
+    {"pinned", CONFIG_CHOICE, "as-is", 0, 0, "as-is|on|off",
+     "on: loaded at the start and never unloaded; as-is leaves it as people have set it", 0},
     {"context", CONFIG_INT, "0", 0, CONTEXT_MAX, NULL, "context size in tokens; 0 is infer_context",
      0},
     {"parallel", CONFIG_INT, "0", 0, 256, NULL,

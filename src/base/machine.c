@@ -9,8 +9,6 @@
 enum { CPUS_MAX = CPU_SETSIZE, LINE_BYTES = 4096 };
 
 static bool read_file(const char *path, char *out, size_t size);
-static bool cgroup_file(const char *name, char *out, size_t size);
-static bool cgroup_number(const char *name, uint64_t *out);
 static int core_of(int cpu);
 
 int machine_cores(void)
@@ -32,7 +30,7 @@ int machine_cores(void)
             seen[cores++] = core;
     }
     char text[LINE_BYTES];
-    int quota = cgroup_file("cpu.max", text, sizeof text) ? machine_quota_cores(text) : 0;
+    int quota = machine_cgroup_file("cpu.max", text, sizeof text) ? machine_quota_cores(text) : 0;
     if (quota > 0 && quota < cores)
         cores = quota;
     return cores > 0 ? cores : 1;
@@ -50,25 +48,6 @@ int machine_quota_cores(const char *cpu_max)
     return cores < 1 ? 1 : cores > CPUS_MAX ? CPUS_MAX : (int)cores;
 }
 
-uint64_t machine_memory_free(void)
-{
-    char text[LINE_BYTES];
-    uint64_t free_bytes = 0, limit, used;
-    if (read_file("/proc/meminfo", text, sizeof text)) {
-        static const char name[] = "MemAvailable:";
-        const char *line = strstr(text, name);
-        if (line != NULL)
-            free_bytes = strtoull(line + sizeof(name) - 1, NULL, 10) * 1024;
-    }
-    /* Without a limit, memory.max holds the word "max". */
-    if (cgroup_number("memory.max", &limit) && cgroup_number("memory.current", &used)) {
-        uint64_t left = limit > used ? limit - used : 0;
-        if (free_bytes == 0 || left < free_bytes)
-            free_bytes = left;
-    }
-    return free_bytes;
-}
-
 /* The same number for the processors of one physical core; -1 when the system does not say. */
 static int core_of(int cpu)
 {
@@ -83,30 +62,6 @@ static int core_of(int cpu)
     char *end;
     long first = strtol(text, &end, 10); /* the list begins with the lowest: "0,8" or "0-1" */
     return end == text ? -1 : (int)first;
-}
-
-/* Of our own control group, version 2. */
-static bool cgroup_file(const char *name, char *out, size_t size)
-{
-    char line[LINE_BYTES], path[LINE_BYTES + 64];
-    if (!read_file("/proc/self/cgroup", line, sizeof line))
-        return false;
-    const char *at = strstr(line, "0::");
-    if (at == NULL)
-        return false;
-    at += 3;
-    int len = (int)strcspn(at, "\n");
-    snprintf(path, sizeof path, "/sys/fs/cgroup%.*s/%s", len, at, name);
-    return read_file(path, out, size);
-}
-
-static bool cgroup_number(const char *name, uint64_t *out)
-{
-    char text[64], *end;
-    if (!cgroup_file(name, text, sizeof text))
-        return false;
-    *out = strtoull(text, &end, 10);
-    return end != text;
 }
 
 static bool read_file(const char *path, char *out, size_t size)

@@ -37,7 +37,7 @@ struct chat_go {
     int64_t started_us;
 
     /* Between the writer and whoever started it. */
-    struct fiber *starter, *writer;
+    struct fiber *starter, *writer, *keeper;
     enum { OPENING, OPENED, REFUSED } opening;
     enum { UNDECIDED, KEPT, DROPPED } decision;
     struct status refusal;
@@ -120,7 +120,14 @@ static bool is_refusal(enum status_code code)
 
 void chat_go_keep(struct chat_go *go)
 {
+    struct status st = {0};
     go->decision = KEPT;
+    /* From here on, also while the model is waited for: without a sign of life it would be ended.
+     */
+    (void)chat_live_add(go->live, CHAT_EVENT_STATUS,
+                        TEXT("{\"state\":\"queued\",\"position\":null}"));
+    if (!fiber_start_joinable(go->loop, "chat keeper", keep_run, go, &go->keeper, &st))
+        LOG_WARN("a run is stored only at its end", LOG_TEXT("why", status_text(&st)));
     if (go->writer != NULL)
         fiber_wake(go->writer);
     release(go);
@@ -147,9 +154,8 @@ static void release(struct chat_go *go)
 static void write_run(void *arg)
 {
     struct chat_go *go = arg;
-    struct status st = {0}, ignored = {0};
+    struct status st = {0};
     struct log_scope scope = {go->request_id};
-    struct fiber *keeper = NULL;
     fiber_set_log_scope(&scope);
     go->writer = fiber_current();
     chat_live_set_fiber(go->live, go->writer);
@@ -160,19 +166,15 @@ static void write_run(void *arg)
     if (go->starter != NULL)
         fiber_wake(go->starter);
     if (wait_decision(go)) {
-        (void)chat_live_add(go->live, CHAT_EVENT_STATUS,
-                            TEXT("{\"state\":\"queued\",\"position\":null}"));
-        if (!fiber_start_joinable(go->loop, "chat keeper", keep_run, go, &keeper, &ignored))
-            LOG_WARN("a run is stored only at its end", LOG_TEXT("why", status_text(&ignored)));
         if (ok) {
             (void)chat_live_add(go->live, CHAT_EVENT_STATUS, TEXT("{\"state\":\"running\"}"));
             ok = read_answer(go, call, &st);
         }
         chat_live_set_fiber(go->live, NULL); /* from here on nobody cuts its waits short */
         fiber_shield();
-        if (keeper != NULL) {
-            fiber_cancel(keeper);
-            fiber_join(keeper);
+        if (go->keeper != NULL) {
+            fiber_cancel(go->keeper);
+            fiber_join(go->keeper);
         }
         if (call != NULL)
             relay_call_settle(call,

@@ -102,6 +102,8 @@ int cli_model_pull(struct cli *cli);
 int cli_model_change(struct cli *cli);
 int cli_model_enable(struct cli *cli);
 int cli_model_disable(struct cli *cli);
+int cli_model_pin(struct cli *cli);
+int cli_model_unpin(struct cli *cli);
 int cli_model_remove(struct cli *cli);
 int cli_upstream_list(struct cli *cli);
 int cli_upstream_add(struct cli *cli);

@@ -167,6 +167,9 @@ static void check_running_models(struct doctor *doctor, struct cli_session *sess
         if (text_equal(phase, TEXT("failed")))
             say(doctor, VERDICT_FAIL, "model", "%.*s: %.*s", TEXT_ARG(id),
                 TEXT_ARG(cli_member(state, "reason")));
+        else if (text_equal(phase, TEXT("asleep")) && cli_member(state, "reason").len > 0)
+            say(doctor, VERDICT_NOTE, "model", "there is no room for %.*s: %.*s", TEXT_ARG(id),
+                TEXT_ARG(cli_member(state, "reason")));
         else
             say(doctor, VERDICT_OK, "model", "%.*s is %.*s", TEXT_ARG(id), TEXT_ARG(phase));
     }

@@ -7,11 +7,13 @@
 #include "http_url.h"
 #include "json.h"
 
-enum { COLUMNS = 5 };
+enum { COLUMNS = 7 };
 
 static int change(struct cli *cli, json_t *body);
 static void set_tasks(struct cli *cli, json_t *body);
 static struct text tasks_text(const json_t *tasks, struct arena *arena);
+static int set(struct cli *cli, const char *member, bool value);
+static struct text memory_text(const json_t *row, struct arena *arena);
 static struct text state_text(const json_t *state, struct arena *arena);
 
 int cli_model_list(struct cli *cli)
@@ -30,6 +32,8 @@ int cli_model_list(struct cli *cli)
     *cell++ = TEXT("KIND");
     *cell++ = TEXT("FOR");
     *cell++ = TEXT("STATE");
+    *cell++ = TEXT("MEMORY");
+    *cell++ = TEXT("PINNED");
     *cell++ = TEXT("FROM");
     for (size_t i = 0; i < count; i++) {
         const json_t *row = json_array_get(rows, i);
@@ -38,6 +42,8 @@ int cli_model_list(struct cli *cli)
         *cell++ = cli_member(row, "kind");
         *cell++ = tasks_text(json_object_get(row, "tasks"), cli->arena);
         *cell++ = state_text(json_object_get(row, "state"), cli->arena);
+        *cell++ = memory_text(row, cli->arena);
+        *cell++ = json_is_true(json_object_get(row, "pinned")) ? TEXT("yes") : TEXT("");
         *cell++ = path.len > 0 ? path : cli_member(row, "upstream_id");
     }
     cli_print_table(cells, COLUMNS, count + 1);
@@ -81,6 +87,8 @@ int cli_model_add(struct cli *cli)
         (void)json_object_set_new(body, "context_tokens", json_integer(tokens));
     }
     set_tasks(cli, body);
+    if (cli_given(cli, "pin"))
+        (void)json_object_set_new(body, "pinned", json_true());
     if (!cli_session_open(cli, &session, &st) ||
         !cli_call(session, cli, "POST", TEXT("/api/models"), body, &answer, &st))
         return cli_fail(&st);
@@ -104,14 +112,22 @@ int cli_model_change(struct cli *cli)
 
 int cli_model_enable(struct cli *cli)
 {
-    AUTO(json_t) json_t *body = json_pack("{s:b}", "enabled", true);
-    return change(cli, body);
+    return set(cli, "enabled", true);
 }
 
 int cli_model_disable(struct cli *cli)
 {
-    AUTO(json_t) json_t *body = json_pack("{s:b}", "enabled", false);
-    return change(cli, body);
+    return set(cli, "enabled", false);
+}
+
+int cli_model_pin(struct cli *cli)
+{
+    return set(cli, "pinned", true);
+}
+
+int cli_model_unpin(struct cli *cli)
+{
+    return set(cli, "pinned", false);
 }
 
 int cli_model_remove(struct cli *cli)
@@ -125,6 +141,12 @@ int cli_model_remove(struct cli *cli)
         !cli_call(session, cli, "DELETE", target, NULL, &answer, &st))
         return cli_fail(&st);
     return CLI_OK;
+}
+
+static int set(struct cli *cli, const char *member, bool value)
+{
+    AUTO(json_t) json_t *body = json_pack("{s:b}", member, value);
+    return change(cli, body);
 }
 
 static int change(struct cli *cli, json_t *body)
@@ -167,9 +189,20 @@ static struct text tasks_text(const json_t *tasks, struct arena *arena)
     return all;
 }
 
+/* What it takes, or about what it would. */
+static struct text memory_text(const json_t *row, struct arena *arena)
+{
+    json_int_t bytes = json_integer_value(json_object_get(row, "memory_bytes"));
+    return bytes == 0 ? TEXT("") : arena_format(arena, "%lld MiB", (long long)bytes >> 20);
+}
+
 static struct text state_text(const json_t *state, struct arena *arena)
 {
     struct text phase = cli_member(state, "phase"), reason = cli_member(state, "reason");
+    const json_t *progress = json_object_get(state, "progress");
+    if (json_is_number(progress))
+        phase = arena_format(arena, "%.*s %d %%", TEXT_ARG(phase),
+                             (int)(json_number_value(progress) * 100));
     if (reason.len == 0)
         return phase;
     return arena_format(arena, "%.*s: %.*s", TEXT_ARG(phase), TEXT_ARG(reason));

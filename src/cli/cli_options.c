@@ -6,6 +6,7 @@
 #include "api.h"
 #include "arena.h"
 #include "cli_internal.h"
+#include "cli_model_facts.h"
 #include "model_kind.h"
 #include "relay_tasks.h"
 
@@ -49,6 +50,9 @@ bool cli_api_options(struct cli *cli, const struct cli_store *store, struct api_
         .behind_tls_proxy = config_bool(config, "behind_tls_proxy"),
         .infer_path = cli_infer_program(cli),
         .model_check = model_kind_check,
+        .model_facts = cli_model_facts,
+        .model_memory_max = config_bytes(config, "model_memory_max"),
+        .model_idle_ms = config_ms(config, "model_unload_after"),
         .upstream_ca = config_text(config, "upstream_ca"),
         .upstream_certificate = config_text(config, "upstream_certificate"),
         .upstream_key = config_text(config, "upstream_key"),
@@ -279,6 +283,8 @@ static bool add_model_section(struct cli *cli, const struct config_section *sect
         .upstream = config_section_text(section, "upstream"),
         .upstream_model = config_section_text(section, "upstream_model"),
         .context_tokens = config_section_int(section, "context"),
+        .pinned_said = !text_equal(config_section_text(section, "pinned"), TEXT("as-is")),
+        .pinned = text_equal(config_section_text(section, "pinned"), TEXT("on")),
     };
     if ((seed.path.len > 0) == (seed.upstream.len > 0))
         return status_fail(st, STATUS_INVALID, "needs either `path` or `upstream`");

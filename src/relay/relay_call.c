@@ -25,8 +25,10 @@ enum {
 static bool find(struct relay_worker *worker, struct text id, const struct relay_model **out,
                  char *code, struct status *st);
 static bool does(const struct relay_model *model, enum relay_endpoint endpoint);
-static bool wait_ready(struct relay_worker *worker, const struct relay_model *model,
-                       int64_t deadline_us, struct status *st);
+static bool wait_open(const struct relay_model *model, int64_t deadline_us, struct status *st);
+static bool fail_closed(const struct relay_model *model, struct status *st);
+static bool will_open(const struct relay_model *model);
+static bool enter(const struct relay_call *call, int64_t deadline_us, struct status *st);
 static bool deliver(struct relay_call *call, const struct relay_call_options *options,
                     struct text body, struct status *st);
 static bool attempt(struct relay_call *call, const struct relay_call_options *options,
@@ -74,7 +76,8 @@ bool relay_call_open(struct relay_worker *worker, const struct relay_call_option
 bool relay_call_check(struct relay_worker *worker, struct text id, struct status *st)
 {
     const struct relay_model *model;
-    return find(worker, id, &model, NULL, st) && wait_ready(worker, model, 0, st);
+    return find(worker, id, &model, NULL, st) &&
+           (relay_target_is_open(model->target) || will_open(model) || fail_closed(model, st));
 }
 
 bool relay_call_read(struct relay_call *call, struct text *piece, struct status *st)
@@ -185,31 +188,53 @@ static bool does(const struct relay_model *model, enum relay_endpoint endpoint)
     return tasks == 0 || relay_endpoint_facts(endpoint)->task == NULL || (tasks & 1U << endpoint);
 }
 
-/* A local model may be loading, or coming back after a crash: its requests wait for it. */
-static bool wait_ready(struct relay_worker *worker, const struct relay_model *model,
-                       int64_t deadline_us, struct status *st)
+/* A local model may be asleep, loading, or coming back after a crash: its requests wait for it, and
+ * by waiting have it loaded. */
+static bool wait_open(const struct relay_model *model, int64_t deadline_us, struct status *st)
+{
+    bool open = relay_target_is_open(model->target);
+    if (open)
+        return true;
+    relay_target_wait_begin(model->target);
+    bool waits = true;
+    while (waits && !open) {
+        if (!will_open(model) || clock_mono_us() >= deadline_us)
+            waits = fail_closed(model, st);
+        else if (loop_sleep(clock_deadline_ms(LOCAL_POLL_MS), st))
+            open = relay_target_is_open(model->target);
+        else
+            waits = false;
+    }
+    relay_target_wait_end(model->target);
+    return open;
+}
+
+/* Whether it is worth waiting for. */
+static bool will_open(const struct relay_model *model)
 {
     char reason[RELAY_TARGET_REASON_BYTES];
     int percent;
-    (void)worker;
-    for (;;) {
-        enum relay_phase phase = relay_target_phase(model->target, &percent, reason);
-        if (phase == RELAY_PHASE_READY || !model->local)
-            return true;
-        if (phase != RELAY_PHASE_LOADING || clock_mono_us() >= deadline_us) {
-            static const char *const states[] = {"is still loading", "is ready", "cannot be run",
-                                                 "is stopped"};
-            static_assert(ARRAY_LEN(states) == RELAY_PHASE_COUNT, "a phase has no words");
-            relay_model_reason_public(model, reason);
-            (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' %s%s%s",
-                              TEXT_ARG(model->id), states[phase], reason[0] == '\0' ? "" : ": ",
-                              reason);
-            st->retry_after_ms = phase == RELAY_PHASE_LOADING ? RETRY_LOADING_MS : RETRY_FAILED_MS;
-            return false;
-        }
-        if (!loop_sleep(clock_deadline_ms(LOCAL_POLL_MS), st))
-            return false;
-    }
+    enum relay_phase phase = relay_target_phase(model->target, &percent, reason);
+    return phase == RELAY_PHASE_LOADING || phase == RELAY_PHASE_READY ||
+           (phase == RELAY_PHASE_ASLEEP && !relay_target_is_hopeless(model->target));
+}
+
+static bool fail_closed(const struct relay_model *model, struct status *st)
+{
+    static const char *const states[] = {"is still loading", "makes room for another one",
+                                         "cannot be run", "is stopped", "cannot be loaded now"};
+    static_assert(ARRAY_LEN(states) == RELAY_PHASE_COUNT, "a phase has no words");
+    char reason[RELAY_TARGET_REASON_BYTES];
+    int percent;
+    enum relay_phase phase = relay_target_phase(model->target, &percent, reason);
+    if (phase != RELAY_PHASE_ASLEEP) /* that one names models, whose ids may have a slash */
+        relay_model_reason_public(model, reason);
+    (void)status_fail(st, STATUS_UNAVAILABLE, "the model '%.*s' %s%s%s", TEXT_ARG(model->id),
+                      states[phase], reason[0] == '\0' ? "" : ": ", reason);
+    st->retry_after_ms = phase == RELAY_PHASE_FAILED || phase == RELAY_PHASE_STOPPED
+                             ? RETRY_FAILED_MS
+                             : RETRY_LOADING_MS;
+    return false;
 }
 
 /* --- delivery --------------------------------------------------------------------------------- */
@@ -224,8 +249,7 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
         bool again = false;
         int64_t after_ms = 0;
         call->says_address = false;
-        if (!wait_ready(worker, call->model, wait_until_us, st) ||
-            !relay_target_admit(call->model->target, st))
+        if (!enter(call, wait_until_us, st))
             return false;
         call->admitted = true;
         if (attempt(call, options, body, &again, &after_ms, st))
@@ -254,6 +278,19 @@ static bool deliver(struct relay_call *call, const struct relay_call_options *op
         if (!loop_sleep(clock_deadline_ms(after_ms > pause_ms ? after_ms : pause_ms), st))
             return false;
     }
+}
+
+/* Until the target has admitted it. A model may be put to sleep just when its turn has come. */
+static bool enter(const struct relay_call *call, int64_t deadline_us, struct status *st)
+{
+    struct relay_target *target = call->model->target;
+    while (!call->model->local || wait_open(call->model, deadline_us, st)) {
+        if (relay_target_admit(target, st))
+            return true;
+        if (!call->model->local)
+            return false;
+    }
+    return false;
 }
 
 /* Makes the call once. `*again` tells whether it may be made once more: nothing of an answer was

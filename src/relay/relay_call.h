@@ -39,7 +39,7 @@ struct relay_limits {
     size_t connections_max;  /* of one worker to one of them; 4,096 */
     size_t connections_idle; /* of those, kept for the next call; 64 */
     /* Of a local model. */
-    int64_t local_wait_ms;       /* for one that is loading; 1 min */
+    int64_t local_wait_ms;       /* for one that is asleep or loading; 1 min */
     int64_t local_first_byte_ms; /* 10 min: its queue is ours, and says no by itself */
     int64_t local_idle_ms;       /* 2 min */
 };
@@ -79,7 +79,8 @@ enum { RELAY_CODE_BYTES = 64, RELAY_RETRIES_MAX = 2 };
 MUST_CHECK bool relay_call_open(struct relay_worker *worker,
                                 const struct relay_call_options *options, struct relay_call **out,
                                 struct status *st);
-/* Whether the model could be called now: for refusing before anything is stored. Does not wait.
+/* Whether a call to the model would be made, perhaps after a wait for it to be loaded: for refusing
+ * before anything is stored. Does not wait.
  * Fails: STATUS_NOT_FOUND; STATUS_UNAVAILABLE with the reason. */
 MUST_CHECK bool relay_call_check(struct relay_worker *worker, struct text model, struct status *st);
 

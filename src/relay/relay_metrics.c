@@ -7,6 +7,7 @@ enum { SERIES_MAX = 2048 };
 
 struct relay_metrics {
     struct metric_family *calls, *tokens, *first, *duration, *retries;
+    struct metric_family *loaded, *memory, *loads, *unloads;
 };
 
 const char *relay_ending_name(enum relay_ending ending)
@@ -31,6 +32,17 @@ struct relay_metrics *relay_metrics_open(struct metrics *metrics)
     relay->retries =
         metrics_counter(metrics, "weir_relay_retries_total",
                         "Calls made again before their first byte", by_model, SERIES_MAX);
+    static const char *const by_why[] = {"model", "why", NULL};
+    relay->loaded = metrics_gauge(metrics, "weir_model_loaded",
+                                  "Local models: 1 while one is in memory", by_model, SERIES_MAX);
+    relay->memory = metrics_gauge(metrics, "weir_model_memory_bytes",
+                                  "Memory of a local model when it was ready; 0 while it is asleep",
+                                  by_model, SERIES_MAX);
+    relay->loads = metrics_counter(metrics, "weir_model_loads_total",
+                                   "Local models that were loaded", by_model, SERIES_MAX);
+    relay->unloads =
+        metrics_counter(metrics, "weir_model_unloads_total",
+                        "Local models that were unloaded, or ended, and why", by_why, SERIES_MAX);
     relay->first = metrics_histogram(
         metrics, "weir_relay_first_byte_seconds", "From a request to the first byte of its answer",
         by_model, SERIES_MAX, metric_bounds_latency_us, metric_bounds_latency_count, 1e-6);
@@ -60,4 +72,19 @@ void relay_metrics_record(struct relay_metrics *metrics, const struct relay_reco
         metric_add(metric_series(metrics->tokens, prompt), record->usage.prompt_tokens);
         metric_add(metric_series(metrics->tokens, completion), record->usage.completion_tokens);
     }
+}
+
+void relay_metrics_loaded(struct relay_metrics *metrics, struct text model, uint64_t memory_bytes)
+{
+    metric_set(metric_series(metrics->loaded, &model), 1);
+    metric_set(metric_series(metrics->memory, &model), (int64_t)memory_bytes);
+    metric_add(metric_series(metrics->loads, &model), 1);
+}
+
+void relay_metrics_unloaded(struct relay_metrics *metrics, struct text model, struct text why)
+{
+    const struct text labels[2] = {model, why};
+    metric_set(metric_series(metrics->loaded, &model), 0);
+    metric_set(metric_series(metrics->memory, &model), 0);
+    metric_add(metric_series(metrics->unloads, labels), 1);
 }

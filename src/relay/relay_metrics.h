@@ -33,3 +33,8 @@ struct relay_record {
     int retries;
 };
 void relay_metrics_record(struct relay_metrics *metrics, const struct relay_record *record);
+
+/* A local model is in memory, and takes so much of it. */
+void relay_metrics_loaded(struct relay_metrics *metrics, struct text model, uint64_t memory_bytes);
+/* It is not any more; `why`: "idle", "room" (for another one), "failed", "stopped". */
+void relay_metrics_unloaded(struct relay_metrics *metrics, struct text model, struct text why);

@@ -231,6 +231,7 @@ static void snapshot_fill(struct relay_registry *registry, const struct snapshot
             .local = row->local,
             .enabled = row->enabled,
             .managed = row->managed,
+            .pinned = row->pinned,
             .path = row->path,
             .base = row->base,
             .upstream_id = row->upstream_id,
@@ -324,11 +325,16 @@ static struct relay_target *local_target(struct relay_registry *registry,
         arena_format(out->arena, "Bearer %016llx%016llx", (unsigned long long)rand_u64(),
                      (unsigned long long)rand_u64());
     struct relay_target *target = target_get(before, out, key, url, token, true);
+    char reason[RELAY_TARGET_REASON_BYTES];
+    int percent;
     if (!row->enabled)
         relay_target_set_phase(target, RELAY_PHASE_STOPPED, -1, TEXT(""));
     else if (!registry->local_served)
         relay_target_set_phase(target, RELAY_PHASE_STOPPED, -1,
                                TEXT("this server runs no local models: start it as weir up"));
+    else if (relay_target_phase(target, &percent, reason) == RELAY_PHASE_STOPPED)
+        relay_target_set_phase(target, RELAY_PHASE_LOADING, -1,
+                               TEXT("")); /* its supervisor comes */
     return target;
 }
 

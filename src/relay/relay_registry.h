@@ -14,7 +14,7 @@ struct relay_snapshot;
 
 struct relay_model {
     struct text id, name;
-    bool local, enabled, managed;
+    bool local, enabled, managed, pinned;
     struct text path;
     struct text
         base; /* it is an adapter of this model, with which it shares the target; empty: none */

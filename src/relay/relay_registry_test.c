@@ -181,7 +181,8 @@ static void adapters(void **state)
     struct status st = {0};
     AUTO(relay_registry) struct relay_registry *registry = open_registry(right);
     AUTO(relay_snapshot) struct relay_snapshot *held = NULL;
-    bool off = false, on = true;
+    const bool no = false, yes = true;
+    const struct relay_model_change off = {.enabled = &no}, on = {.enabled = &yes};
     struct relay_model_row row;
     add_local(registry, TEXT("early"), TEXT("base")); /* before its model is there */
     assert_false(model_now(registry, &held, TEXT("early"))->usable);
@@ -196,18 +197,15 @@ static void adapters(void **state)
     assert_ptr_not_equal(model_now(registry, &held, TEXT("base"))->target, first);
     relay_target_release(first);
     first = relay_target_take(relay_snapshot_model(held, TEXT("base"))->target);
-    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"),
-                                         &(struct relay_model_change){.enabled = &off}, arena, &row,
-                                         &st));
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"), &off, arena,
+                                         &row, &st));
     assert_false(model_now(registry, &held, TEXT("late"))->usable);
     assert_ptr_equal(relay_snapshot_model(held, TEXT("base"))->target, first); /* it goes on */
     relay_target_release(first);
-    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"),
-                                         &(struct relay_model_change){.enabled = &on}, arena, &row,
-                                         &st));
-    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("base"),
-                                         &(struct relay_model_change){.enabled = &off}, arena, &row,
-                                         &st));
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("late"), &on, arena,
+                                         &row, &st));
+    assert_true(relay_store_model_change(relay_registry_store(registry), TEXT("base"), &off, arena,
+                                         &row, &st));
     assert_false(model_now(registry, &held, TEXT("late"))->usable);
     add_local(registry, TEXT("second"), TEXT("late")); /* an adapter has none itself */
     assert_false(model_now(registry, &held, TEXT("second"))->usable);

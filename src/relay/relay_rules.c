@@ -74,6 +74,9 @@ bool relay_rules_model(const struct relay_model_row *row, struct status *st)
                                  "context_tokens must be between 1 and 10000000");
     if (!relay_rules_tasks(row, st))
         return false;
+    if (row->pinned && !row->local)
+        return status_fail_field(st, STATUS_INVALID, "pinned",
+                                 "only a model that runs on this server can be pinned");
     if (row->local) {
         if (row->path.len == 0 || row->path.at[0] != '/' || row->path.len > 4096 ||
             has_control(row->path))

@@ -34,18 +34,18 @@ static const char upstreams_unmanage_sql[] =
 
 #define MODEL_COLUMNS                                                                              \
     "id, name, kind, path, upstream_id, upstream_model, context_tokens, enabled, managed, "        \
-    "created_us, tasks"
+    "created_us, tasks, pinned"
 static const char models_sql[] = "SELECT " MODEL_COLUMNS " FROM model WHERE org_id = '' AND "
                                  "project_id = '' ORDER BY created_us, id LIMIT 5000";
 static const char model_sql[] =
     "SELECT " MODEL_COLUMNS " FROM model WHERE org_id = '' AND project_id = '' AND id = $1";
 static const char model_add_sql[] =
     "INSERT INTO model (org_id, project_id, id, name, kind, path, upstream_id, upstream_model, "
-    "context_tokens, enabled, managed, created_us, tasks) "
-    "VALUES ('', '', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    "context_tokens, enabled, managed, created_us, tasks, pinned) "
+    "VALUES ('', '', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 static const char model_change_sql[] =
     "UPDATE model SET name = $2, kind = $3, path = $4, upstream_id = $5, upstream_model = $6, "
-    "context_tokens = $7, enabled = $8, managed = $9, tasks = $10 "
+    "context_tokens = $7, enabled = $8, managed = $9, tasks = $10, pinned = $11 "
     "WHERE org_id = '' AND project_id = '' AND id = $1";
 static const char model_count_sql[] = "SELECT COUNT(*) FROM model WHERE org_id = ''";
 static const char model_remove_sql[] =
@@ -74,8 +74,8 @@ static bool seal(struct relay_store *store, struct text id, struct text api_key,
                  struct arena *arena, struct text *out, struct status *st);
 static bool seed_upstream(struct db_tx *tx, struct relay_upstream_row *row, struct arena *arena,
                           struct status *st);
-static bool seed_model(struct db_tx *tx, struct relay_model_row *row, struct arena *arena,
-                       struct status *st);
+static bool seed_model(struct db_tx *tx, struct relay_model_row *row, bool pinned_said,
+                       struct arena *arena, struct status *st);
 
 bool relay_store_version(struct relay_store *store, int64_t *version, struct status *st)
 {
@@ -191,8 +191,9 @@ bool relay_store_model_change(struct relay_store *store, struct text id,
                                  TEXT_ARG(id));
     row.name = change->name != NULL ? *change->name : row.name;
     row.enabled = change->enabled != NULL ? *change->enabled : row.enabled;
+    row.pinned = change->pinned != NULL ? *change->pinned : row.pinned;
     row.tasks = change->tasks != NULL ? *change->tasks : row.tasks;
-    if (!relay_rules_tasks(&row, st) || !model_update(tx, &row, arena, st) || !finish(tx, st))
+    if (!relay_rules_model(&row, st) || !model_update(tx, &row, arena, st) || !finish(tx, st))
         return false;
     *out = row;
     return true;
@@ -263,7 +264,7 @@ bool relay_store_seed(struct relay_store *store, const struct relay_seed *seed, 
             return status_wrap(st, "upstream %.*s of the configuration",
                                TEXT_ARG(seed->upstreams[i].name));
     for (size_t i = 0; i < seed->models_count; i++)
-        if (!seed_model(tx, &seed->models[i], arena, st))
+        if (!seed_model(tx, &seed->models[i], seed->pinned_said[i], arena, st))
             return status_wrap(st, "model %.*s of the configuration", TEXT_ARG(seed->models[i].id));
     return finish(tx, st);
 }
@@ -373,6 +374,7 @@ static struct relay_model_row model_from_row(const struct db_row *row)
         .managed = db_row_bool(row, 8),
         .created_us = db_row_int(row, 9),
         .tasks = tasks,
+        .pinned = db_row_bool(row, 11),
     };
 }
 
@@ -447,7 +449,7 @@ static bool model_insert(struct db_tx *tx, const struct relay_model_row *row, st
                    db_text_or_null(row->path), db_text_or_null(row->upstream_id), theirs_of(row),
                    db_int_or_null(row->context_tokens), db_bool(row->enabled),
                    db_bool(row->managed), db_int(row->created_us),
-                   db_text(relay_tasks_text(row->tasks, arena)));
+                   db_text(relay_tasks_text(row->tasks, arena)), db_bool(row->pinned));
 }
 
 static bool model_update(struct db_tx *tx, const struct relay_model_row *row, struct arena *arena,
@@ -457,7 +459,8 @@ static bool model_update(struct db_tx *tx, const struct relay_model_row *row, st
                    db_text(row->local ? TEXT("local") : TEXT("upstream")),
                    db_text_or_null(row->path), db_text_or_null(row->upstream_id), theirs_of(row),
                    db_int_or_null(row->context_tokens), db_bool(row->enabled),
-                   db_bool(row->managed), db_text(relay_tasks_text(row->tasks, arena)));
+                   db_bool(row->managed), db_text(relay_tasks_text(row->tasks, arena)),
+                   db_bool(row->pinned));
 }
 
 static bool seal(struct relay_store *store, struct text id, struct text api_key,
@@ -493,8 +496,8 @@ static bool seed_upstream(struct db_tx *tx, struct relay_upstream_row *row, stru
     return upstream_update(tx, row, arena, st);
 }
 
-static bool seed_model(struct db_tx *tx, struct relay_model_row *row, struct arena *arena,
-                       struct status *st)
+static bool seed_model(struct db_tx *tx, struct relay_model_row *row, bool pinned_said,
+                       struct arena *arena, struct status *st)
 {
     struct db_row found;
     if (!row->local) {
@@ -513,6 +516,9 @@ static bool seed_model(struct db_tx *tx, struct relay_model_row *row, struct are
             return false;
         return model_insert(tx, row, arena, st);
     }
-    row->enabled = model_from_row(&found).enabled;
+    struct relay_model_row old = model_from_row(&found);
+    row->enabled = old.enabled;
+    if (!pinned_said)
+        row->pinned = row->local && old.local && old.pinned;
     return model_update(tx, row, arena, st);
 }

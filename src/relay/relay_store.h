@@ -34,6 +34,7 @@ struct relay_model_row {
     int64_t context_tokens;                  /* 0: what the model says */
     unsigned tasks; /* of one of an upstream (relay_tasks.h); 0: guessed by its name */
     bool enabled, managed;
+    bool pinned; /* a local one: stays loaded */
     int64_t created_us;
 };
 
@@ -77,7 +78,7 @@ MUST_CHECK bool relay_store_upstream_change(struct relay_store *store, struct te
                                             struct status *st);
 struct relay_model_change {
     const struct text *name;
-    const bool *enabled;
+    const bool *enabled, *pinned;
     const unsigned *tasks; /* 0: guessed by its name */
 };
 MUST_CHECK bool relay_store_model_change(struct relay_store *store, struct text id,
@@ -96,12 +97,13 @@ MUST_CHECK bool relay_store_reseal(struct relay_store *store, struct arena *aren
                                    struct status *st);
 
 /* From the configuration: what it names is added, or follows it where it is there already (but for
- * `enabled`, which people may change), and is marked managed. A row that it no longer names stays,
- * and is people's own from then on. */
+ * `enabled`, which people may change, and `pinned` where nothing is said of it), and is marked
+ * managed. A row that it no longer names stays, and is people's own from then on. */
 struct relay_seed {
     struct relay_upstream_row *upstreams;
     struct text *api_keys;          /* one for each upstream */
     struct relay_model_row *models; /* upstream_id holds the upstream's name */
+    bool *pinned_said;              /* one for each model: `pinned` is to follow, too */
     size_t upstreams_count, models_count;
 };
 MUST_CHECK bool relay_store_seed(struct relay_store *store, const struct relay_seed *seed,

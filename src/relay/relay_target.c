@@ -20,6 +20,10 @@ struct relay_target {
     _Atomic int failures;          /* in a row */
     _Atomic int64_t open_until_us; /* 0: closed */
     _Atomic bool trying;           /* the one call after an open time is under way */
+    /* Of a local model. */
+    _Atomic int64_t waiting, waited_us, used_us;
+    _Atomic uint64_t memory;
+    _Atomic bool held, hopeless;
     pthread_mutex_t reason_lock;
     char reason[RELAY_TARGET_REASON_BYTES];
 };
@@ -29,7 +33,7 @@ static void set_reason(struct relay_target *target, struct text reason);
 
 const char *relay_phase_name(enum relay_phase phase)
 {
-    static const char *const names[] = {"loading", "ready", "failed", "stopped"};
+    static const char *const names[] = {"loading", "ready", "failed", "stopped", "asleep"};
     static_assert(ARRAY_LEN(names) == RELAY_PHASE_COUNT, "a phase has no name");
     return names[phase];
 }
@@ -149,8 +153,80 @@ unsigned relay_target_tasks(const struct relay_target *target)
     return atomic_load(&target->tasks);
 }
 
+void relay_target_wait_begin(struct relay_target *target)
+{
+    if (atomic_fetch_add(&target->waiting, 1) == 0)
+        atomic_store(&target->waited_us, clock_mono_us());
+}
+
+void relay_target_wait_end(struct relay_target *target)
+{
+    atomic_fetch_sub(&target->waiting, 1);
+}
+
+struct relay_demand relay_target_demand(const struct relay_target *target)
+{
+    return (struct relay_demand){
+        .calls = atomic_load(&target->outstanding),
+        .waiting = atomic_load(&target->waiting),
+        .used_us = atomic_load(&target->used_us),
+        .waited_us = atomic_load(&target->waited_us),
+    };
+}
+
+/* A call counts itself first and looks then whether the door is open; we shut the door first and
+ * look then whether somebody is counted. So one of the two sees the other. */
+bool relay_target_sleep(struct relay_target *target)
+{
+    int ready = RELAY_PHASE_READY, asleep = RELAY_PHASE_ASLEEP;
+    if (!atomic_compare_exchange_strong(&target->phase, &ready, RELAY_PHASE_ASLEEP))
+        return false;
+    if (atomic_load(&target->outstanding) == 0)
+        return true;
+    (void)atomic_compare_exchange_strong(&target->phase, &asleep, RELAY_PHASE_READY);
+    return false;
+}
+
+void relay_target_hold(struct relay_target *target, bool held)
+{
+    atomic_store(&target->held, held);
+}
+
+void relay_target_set_hopeless(struct relay_target *target, bool hopeless)
+{
+    atomic_store(&target->hopeless, hopeless);
+}
+
+bool relay_target_is_hopeless(const struct relay_target *target)
+{
+    return atomic_load(&target->hopeless);
+}
+
+void relay_target_set_memory(struct relay_target *target, uint64_t bytes)
+{
+    atomic_store(&target->memory, bytes);
+}
+
+uint64_t relay_target_memory(const struct relay_target *target)
+{
+    return atomic_load(&target->memory);
+}
+
+bool relay_target_is_open(const struct relay_target *target)
+{
+    return !target->local ||
+           (atomic_load(&target->phase) == RELAY_PHASE_READY && !atomic_load(&target->held));
+}
+
 bool relay_target_admit(struct relay_target *target, struct status *st)
 {
+    if (target->local) {
+        atomic_fetch_add(&target->outstanding, 1);
+        if (relay_target_is_open(target))
+            return true;
+        atomic_fetch_sub(&target->outstanding, 1);
+        return status_fail(st, STATUS_UNAVAILABLE, "the model takes no calls now");
+    }
     if (relay_target_is_locked(target))
         return status_fail(st, STATUS_UNAVAILABLE, "the upstream cannot be used at the moment");
     int64_t until = atomic_load(&target->open_until_us);
@@ -194,7 +270,9 @@ void relay_target_failed(struct relay_target *target, struct text reason)
 
 void relay_target_left(struct relay_target *target)
 {
-    atomic_fetch_sub_explicit(&target->outstanding, 1, memory_order_relaxed);
+    if (target->local) /* before it counts as idle */
+        atomic_store_explicit(&target->used_us, clock_mono_us(), memory_order_relaxed);
+    atomic_fetch_sub(&target->outstanding, 1);
     if (atomic_load_explicit(&target->trying, memory_order_relaxed))
         atomic_store(&target->trying, false);
 }

@@ -20,6 +20,7 @@ enum relay_phase {
     RELAY_PHASE_READY,
     RELAY_PHASE_FAILED,
     RELAY_PHASE_STOPPED,
+    RELAY_PHASE_ASLEEP, /* a local model that is loaded when a call needs it */
     RELAY_PHASE_COUNT
 };
 const char *relay_phase_name(enum relay_phase phase); /* "loading" */
@@ -55,8 +56,32 @@ int64_t relay_target_context(const struct relay_target *target); /* 0: not known
 void relay_target_set_tasks(struct relay_target *target, unsigned tasks);
 unsigned relay_target_tasks(const struct relay_target *target);
 
-/* Before a call. Fails: STATUS_UNAVAILABLE when it is locked, and with retry_after_ms while the
- * breaker is open. */
+/* A local model: a call waits for it to be loaded, and no longer. */
+void relay_target_wait_begin(struct relay_target *target);
+void relay_target_wait_end(struct relay_target *target);
+/* Who needs a local model. */
+struct relay_demand {
+    int64_t calls, waiting;
+    int64_t used_us;   /* when a call was last under way; 0: never */
+    int64_t waited_us; /* since when some call waits */
+};
+struct relay_demand relay_target_demand(const struct relay_target *target);
+/* For its supervisor: puts a ready model to sleep, unless a call is under way. From then on no call
+ * is admitted; the caller ends its process. */
+MUST_CHECK bool relay_target_sleep(struct relay_target *target);
+/* New calls wait, while those under way go on: before it is put to sleep for another one. */
+void relay_target_hold(struct relay_target *target, bool held);
+/* A sleeping one: whether waiting for it is in vain, as `reason` says. */
+void relay_target_set_hopeless(struct relay_target *target, bool hopeless);
+bool relay_target_is_hopeless(const struct relay_target *target);
+/* What a local model needs of memory; 0: not known. */
+void relay_target_set_memory(struct relay_target *target, uint64_t bytes);
+uint64_t relay_target_memory(const struct relay_target *target);
+/* Whether a local model takes calls now; one that is another server's always does. */
+bool relay_target_is_open(const struct relay_target *target);
+
+/* Before a call. Fails: STATUS_UNAVAILABLE when it is locked, with retry_after_ms while the breaker
+ * is open, and when it is a local model that does not take calls (relay_target_is_open). */
 MUST_CHECK bool relay_target_admit(struct relay_target *target, struct status *st);
 /* After it: whether anybody was there. Each admit needs one of these three. */
 void relay_target_succeeded(struct relay_target *target);

@@ -26,13 +26,17 @@ export const meQuery = queryOptions({
   staleTime: 5 * 60_000,
 });
 
-const loading = (models: Model[] | undefined) =>
-  models?.some((model) => model.enabled && model.state.phase !== "ready") ?? false;
+function askAgainMs(models: Model[] | undefined): number | false {
+  const phases = models?.filter((model) => model.enabled).map((model) => model.state.phase) ?? [];
+  if (phases.some((phase) => phase !== "ready" && phase !== "asleep")) return 1_500;
+  return phases.includes("asleep") ? 10_000 : false;
+}
 
-/* Asked again every 1.5 seconds while a model is on its way, and not otherwise. */
+/* Asked again every 1.5 seconds while a model is on its way, now and then while one is asleep, which
+ * anybody's call may wake, and not otherwise. */
 export const modelsQuery = queryOptions({
   queryKey: keys.models,
   queryFn: async ({ signal }) => (await unwrap(api.GET("/api/models", { signal }))).data,
   staleTime: 15_000,
-  refetchInterval: (query) => (loading(query.state.data) ? 1_500 : false),
+  refetchInterval: (query) => askAgainMs(query.state.data),
 });

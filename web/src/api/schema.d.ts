@@ -190,7 +190,8 @@ export interface paths {
         /**
          * All models, in the order in which they were added (not paged)
          * @description Disabled models are listed for the owner only. `path`, `upstream_id` and `upstream_model` are null for others.
-         *     While a model is loading the app asks again every second or so.
+         *     While a model is loading the app asks again every second or so. A local model that is asleep is loaded when a call
+         *     needs it, or when it is pinned.
          */
         get: operations["listModels"];
         put?: never;
@@ -223,8 +224,10 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Rename, enable or disable a model, or say what it is for (owner)
-         * @description Disabling a local model stops its process, enabling starts it. A managed model can be enabled and disabled, but 409 `managed` for its name and tasks.
+         * Rename, enable or disable, pin or unpin a model, or say what it is for (owner)
+         * @description Disabling a local model stops its process. Enabling or pinning one loads it, as far as there is memory for it. A managed
+         *     model can be enabled, disabled, pinned and unpinned (where the configuration says `pinned`, that counts again at the next
+         *     start), but 409 `managed` for its name and tasks. 400 `invalid-input` with `field` `pinned` for a model of an upstream.
          */
         patch: operations["updateModel"];
         trace?: never;
@@ -549,24 +552,31 @@ export interface components {
             enabled: boolean;
             /** @description Comes from the configuration */
             managed: boolean;
+            /** @description A local model that is loaded at the start and never unloaded */
+            pinned: boolean;
             state: {
                 /**
-                 * @description failed: its process or upstream does not answer, and is tried again; stopped: disabled
+                 * @description failed: its process or upstream does not answer, and is tried again; stopped: disabled; asleep: a local model that is loaded when a call needs it
                  * @enum {string}
                  */
-                phase: "loading" | "ready" | "failed" | "stopped";
+                phase: "loading" | "ready" | "failed" | "stopped" | "asleep";
                 /** @description When loading, if known */
                 progress: number | null;
-                /** @description When failed: what happened, in a sentence; for others than the owner without folders and addresses */
+                /** @description When failed: what happened, in a sentence; for others than the owner without folders and addresses. When asleep although it is wanted: what holds the memory */
                 reason: string | null;
             };
             context_tokens: number | null;
             /**
              * @description What it is for. Other endpoints answer 404 `unsupported_endpoint` for it, and the chat offers only what is for chat. A local
-             *     model says it once it is ready, null before. One of an upstream is for what its owner said, or else for what its name at
+             *     model says it once it is ready, and its file what it may be for before that; null while neither is known. One of an upstream is for what its owner said, or else for what its name at
              *     the upstream suggests.
              */
             tasks: components["schemas"]["ModelTask"][] | null;
+            /**
+             * Format: int64
+             * @description For the owner: what a local model takes of memory, as far as known; about what it would, when it was not loaded yet
+             */
+            memory_bytes: number | null;
             path: string | null;
             upstream_id: string | null;
             upstream_model: string | null;
@@ -1071,6 +1081,8 @@ export interface operations {
                     /** @description Null for what the model says */
                     context_tokens?: number | null;
                     tasks?: components["schemas"]["ModelTasks"];
+                    /** @description Of a local model: loaded at the start, and never unloaded */
+                    pinned?: boolean;
                 };
             };
         };
@@ -1123,6 +1135,7 @@ export interface operations {
                     name?: components["schemas"]["Name"];
                     enabled?: boolean;
                     tasks?: components["schemas"]["ModelTasks"];
+                    pinned?: boolean;
                 };
             };
         };

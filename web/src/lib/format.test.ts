@@ -4,6 +4,7 @@ import {
   describeAgent,
   formatAgo,
   formatContext,
+  formatMemory,
   formatMilliseconds,
   formatRate,
 } from "./format";
@@ -44,6 +45,12 @@ describe("format", () => {
   it("formatAgo gives the date of what is long ago", () => {
     expect(formatAgo(us(new Date(2025, 0, 5)), now.getTime())).toMatch(/2025/);
   });
+
+  it.each([
+    [142_000_000, "135 MiB"],
+    [2 ** 30, "1.0 GiB"],
+    [4.4e9, "4.1 GiB"],
+  ])("formatMemory %d", (bytes, want) => expect(formatMemory(bytes)).toBe(want));
 
   it.each([
     [new Date(2026, 5, 15, 0, 0, 1), "today"],

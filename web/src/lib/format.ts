@@ -53,6 +53,12 @@ export function formatContext(tokens: number): string {
   return formatCompact(tokens);
 }
 
+/* Memory: "135 MiB", "4.1 GiB". */
+export function formatMemory(bytes: number): string {
+  const mib = bytes / 2 ** 20;
+  return mib < 1024 ? `${Math.round(mib)} MiB` : `${(mib / 1024).toFixed(1)} GiB`;
+}
+
 export type Day = "today" | "yesterday" | "week" | "month" | { month: string };
 
 /* Under which heading of the history something of that time stands. */

@@ -26,6 +26,33 @@ export function demo(options: { needsSetup: boolean; paceMs: number }): MockWeir
       upstream_id: weir.upstreams[0]?.id ?? null,
       upstream_model: "Qwen/Qwen3-8B",
       path: null,
+      memory_bytes: null,
+    }),
+    makeModel({
+      id: "smollm2-360m",
+      name: "SmolLM2 360M",
+      managed: false,
+      pinned: true,
+      memory_bytes: 512 * 2 ** 20,
+    }),
+    makeModel({
+      id: "mistral-nemo-12b",
+      name: "Mistral Nemo 12B",
+      managed: false,
+      state: { phase: "asleep", progress: null, reason: null },
+      memory_bytes: 8.1e9,
+    }),
+    makeModel({
+      id: "mixtral-8x7b",
+      name: "Mixtral 8x7B",
+      managed: false,
+      pinned: true,
+      state: {
+        phase: "asleep",
+        progress: null,
+        reason: "it needs about 26000 MiB; smollm2-360m (512 MiB, pinned) holds the memory",
+      },
+      memory_bytes: 27.3e9,
     }),
     makeModel({
       id: "gemma-3-270m",

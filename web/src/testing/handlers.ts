@@ -186,6 +186,8 @@ export function makeHandlers(weir: MockWeir, base = "*"): HttpHandler[] {
         upstream_model: body.upstream_model ?? null,
         context_tokens: body.context_tokens ?? null,
         tasks: body.tasks ?? (body.kind === "upstream" ? ["chat", "completions"] : null),
+        pinned: body.pinned ?? false,
+        memory_bytes: null,
       });
       weir.models = [...weir.models, model];
       return HttpResponse.json(model, { status: 201 });
@@ -196,6 +198,7 @@ export function makeHandlers(weir: MockWeir, base = "*"): HttpHandler[] {
       if (!model) return missing();
       model.name = body.name ?? model.name;
       if (body.tasks !== undefined) model.tasks = body.tasks ?? ["chat", "completions"];
+      model.pinned = body.pinned ?? model.pinned;
       if (body.enabled !== undefined) {
         model.enabled = body.enabled;
         model.state = {
@@ -295,8 +298,8 @@ export function makeHandlers(weir: MockWeir, base = "*"): HttpHandler[] {
       if (!thread) return missing();
       const model = weir.models.find((item) => item.id === body.model && item.enabled);
       if (!model) return problem(404, "not-found", "There is no such model.", "model");
-      if (model.state.phase !== "ready") {
-        return problem(503, "model-not-ready", "The model is still loading.");
+      if (model.state.phase === "failed" || model.state.phase === "stopped") {
+        return problem(503, "model-not-ready", "The model cannot be run.");
       }
       if (thread.active_run_id) {
         return problem(409, "run-active", "An answer is being written in this chat.");

@@ -1,6 +1,6 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
-import { makeKey, makeSession } from "@/testing/factories";
+import { makeKey, makeModel, makeSession } from "@/testing/factories";
 import { withMockWeir } from "@/testing/render-app";
 
 const app = withMockWeir();
@@ -149,6 +149,24 @@ describe("models", () => {
     await app.user.click(await screen.findByRole("switch", { name: "Offer “Qwen3-8B”" }));
     await waitFor(() => expect(app.weir.models[1]?.enabled).toBe(false));
     expect(app.weir.upstreams[0]?.base_url).toBe("https://gpu.example.com/v1");
+  });
+
+  it("keeps a model loaded, and says what holds the memory", async () => {
+    const reason = "it needs about 900 MiB; big (800 MiB, pinned) holds the memory";
+    app.weir.models = [
+      makeModel({ id: "one", name: "One" }),
+      makeModel({ id: "two", name: "Two", state: { phase: "asleep", progress: null, reason } }),
+      makeModel({ id: "far", name: "Far", kind: "upstream", memory_bytes: null }),
+    ];
+    app.open("/admin/models");
+    expect(await screen.findByText(`No room: ${reason}`)).toBeInTheDocument();
+    expect(screen.getByText("Asleep")).toBeInTheDocument();
+    expect(screen.queryByRole("switch", { name: "Keep “Far” loaded" })).toBeNull();
+    const keep = screen.getByRole("switch", { name: "Keep “One” loaded" });
+    expect(keep).not.toBeChecked();
+    await app.user.click(keep);
+    await waitFor(() => expect(app.weir.models[0]?.pinned).toBe(true));
+    await waitFor(() => expect(keep).toBeChecked());
   });
 
   it("is not for members", async () => {

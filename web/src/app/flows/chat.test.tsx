@@ -124,13 +124,41 @@ describe("chat", () => {
     expect(await box()).toHaveValue("Please");
   });
 
-  it("says why nothing can be sent while the model loads", async () => {
-    app.weir.models = [makeModel({ state: { phase: "loading", progress: 0.42, reason: null } })];
+  it("says why nothing can be sent to a model that has failed", async () => {
+    app.weir.models = [
+      makeModel({ state: { phase: "failed", progress: null, reason: "Broken." } }),
+    ];
     app.open("/chat");
-    expect(await screen.findByText("Loading 42 %")).toBeInTheDocument();
+    expect(await screen.findByText("Broken.")).toBeInTheDocument();
     await app.user.type(await box(), "Hi{Enter}");
     expect(app.weir.threads).toHaveLength(0);
     expect(await box()).toHaveValue("Hi");
+  });
+
+  it("says of a model that it is asleep", async () => {
+    app.weir.models = [makeModel({ state: { phase: "asleep", progress: null, reason: null } })];
+    app.open("/chat");
+    await app.user.click(
+      await screen.findByRole("button", { name: "Model: SmolLM2 135M Instruct" }),
+    );
+    expect(await screen.findByText(/Asleep – loads when asked/)).toBeInTheDocument();
+  });
+
+  it("shows how far a model is loaded that an answer waits for", async () => {
+    const name = "SmolLM2 135M Instruct";
+    app.weir.models = [makeModel({ state: { phase: "asleep", progress: null, reason: null } })];
+    app.open("/chat");
+    await app.user.type(await box(), "Hi{Enter}");
+    expect(await screen.findByText(`${name} is being woken`)).toBeInTheDocument();
+    app.weir.models = [makeModel({ state: { phase: "loading", progress: 0.42, reason: null } })];
+    expect(
+      await screen.findByText(`Loading ${name}: 42 %`, undefined, { timeout: 3_000 }),
+    ).toBeInTheDocument();
+    const reason = "it needs about 900 MiB; big (800 MiB, 2 calls) holds the memory";
+    app.weir.models = [makeModel({ state: { phase: "asleep", progress: null, reason } })];
+    expect(
+      await screen.findByText(`Waiting for memory: ${reason}`, undefined, { timeout: 3_000 }),
+    ).toBeInTheDocument();
   });
 
   it("sends the system prompt and the parameters with a new chat", async () => {

@@ -8,6 +8,7 @@ import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { SelectField, TextField } from "@/components/ui/field";
 import { Segmented } from "@/components/ui/segmented";
+import { Switch } from "@/components/ui/switch";
 import { toast } from "@/components/ui/toast";
 import { modelPut } from "./api";
 import { PurposeField, tasksOf, type Purpose } from "./tasks";
@@ -50,6 +51,7 @@ function ModelForm({ upstreamId, upstreams, onClose, onAddUpstream }: ModelDialo
   const [id, setId] = useState<string | null>(null);
   const [name, setName] = useState<string | null>(null);
   const [purpose, setPurpose] = useState<Purpose>("guess");
+  const [pinned, setPinned] = useState(false);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const wrong = (field: string) => (error?.problem.field === field ? error.message : null);
@@ -81,7 +83,7 @@ function ModelForm({ upstreamId, upstreams, onClose, onAddUpstream }: ModelDialo
         api.POST("/api/models", {
           body:
             kind === "local"
-              ? { id: wantedId, name: wantedName, kind, path: source.trim() }
+              ? { id: wantedId, name: wantedName, kind, path: source.trim(), pinned }
               : {
                   id: wantedId,
                   name: wantedName,
@@ -227,6 +229,17 @@ function ModelForm({ upstreamId, upstreams, onClose, onAddUpstream }: ModelDialo
         hint={t`What callers of the API write as “model”`}
         error={wrong("id")}
       />
+      {kind === "local" && (
+        <div className="flex items-start gap-3">
+          <Switch label={t`Keep loaded`} checked={pinned} onChange={setPinned} />
+          <p className="min-w-0">
+            <span aria-hidden="true" className="font-medium">{t`Keep loaded`}</span>
+            <span className="block text-caption text-faint">
+              <Trans>Loaded at the start, and never unloaded to make room for another model.</Trans>
+            </span>
+          </p>
+        </div>
+      )}
       {general && <ErrorLine error={error} />}
       <div className="flex justify-end gap-2 pt-1">
         <Button onClick={onClose}>{t`Cancel`}</Button>

@@ -1,5 +1,5 @@
 import { useLingui } from "@lingui/react/macro";
-import { CircleAlert, CircleCheck, CircleMinus } from "lucide-react";
+import { CircleAlert, CircleCheck, CircleMinus, Moon } from "lucide-react";
 import type { Model } from "@/api/client";
 import { Badge } from "@/components/ui/badge";
 
@@ -28,6 +28,15 @@ export function ModelState({ model }: { model: Model }) {
         <CircleMinus className="size-3.5" aria-hidden="true" />
         {t`Stopped`}
       </Badge>
+    );
+  if (phase === "asleep")
+    return (
+      <span title={t`Loaded when it is called`}>
+        <Badge>
+          <Moon className="size-3.5" aria-hidden="true" />
+          {t`Asleep`}
+        </Badge>
+      </span>
     );
   const percent = progress === null ? null : Math.round(progress * 100);
   return (

@@ -16,7 +16,7 @@ import { MenuButton, type MenuItem } from "@/components/ui/menu";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Switch } from "@/components/ui/switch";
 import { toast } from "@/components/ui/toast";
-import { formatContext } from "@/lib/format";
+import { formatContext, formatMemory } from "@/lib/format";
 import { modelDrop, modelPut, upstreamDrop, upstreamPut, upstreamsQuery } from "./api";
 import { ModelDialog } from "./model-dialog";
 import { ModelState } from "./model-state";
@@ -48,11 +48,11 @@ function ModelRow({ model, upstream, onRename, onPurpose, onRemove }: ModelRowPr
   const client = useQueryClient();
   const [busy, setBusy] = useState(false);
 
-  async function enable(enabled: boolean) {
+  async function change(body: { enabled: boolean } | { pinned: boolean }) {
     setBusy(true);
     try {
       const next = await unwrap(
-        api.PATCH("/api/models/{id}", { params: { path: { id: model.id } }, body: { enabled } }),
+        api.PATCH("/api/models/{id}", { params: { path: { id: model.id } }, body }),
       );
       modelPut(client, next);
     } catch (failure) {
@@ -63,6 +63,7 @@ function ModelRow({ model, upstream, onRename, onPurpose, onRemove }: ModelRowPr
   }
 
   const context = model.context_tokens === null ? null : formatContext(model.context_tokens);
+  const memory = model.memory_bytes === null ? null : formatMemory(model.memory_bytes);
   const source = model.kind === "local" ? t`On this server` : (upstream?.name ?? t`Upstream`);
   return (
     <li className={row}>
@@ -79,9 +80,28 @@ function ModelRow({ model, upstream, onRename, onPurpose, onRemove }: ModelRowPr
           <code className="font-mono">{model.id}</code> · {source}
           {context && <> · {t`${context} context`}</>}
           {model.tasks && !model.tasks.includes("chat") && <> · {model.tasks.join(", ")}</>}
+          {memory && (
+            <span title={t`What it takes of memory, or about what it would`}> · {memory}</span>
+          )}
         </p>
         {model.state.phase === "failed" && model.state.reason && (
           <p className="mt-1 text-caption break-words text-danger">{model.state.reason}</p>
+        )}
+        {model.state.phase === "asleep" && model.state.reason && (
+          <p className="mt-1 text-caption break-words text-warn">
+            {t`No room: ${model.state.reason}`}
+          </p>
+        )}
+        {model.kind === "local" && (
+          <p className="mt-1.5 flex items-center gap-2 text-caption text-soft">
+            <Switch
+              label={t`Keep “${model.name}” loaded`}
+              checked={model.pinned}
+              disabled={busy}
+              onChange={(pinned) => void change({ pinned })}
+            />
+            <span aria-hidden="true">{t`Keep loaded`}</span>
+          </p>
         )}
       </div>
       <ModelState model={model} />
@@ -90,7 +110,7 @@ function ModelRow({ model, upstream, onRename, onPurpose, onRemove }: ModelRowPr
           label={t`Offer “${model.name}”`}
           checked={model.enabled}
           disabled={busy}
-          onChange={(enabled) => void enable(enabled)}
+          onChange={(enabled) => void change({ enabled })}
         />
         <MenuButton
           label={t`Model “${model.name}”`}
@@ -247,7 +267,11 @@ export function ModelsPage() {
         </Button>
       }
     >
-      <Card title={t`Models`} flush>
+      <Card
+        title={t`Models`}
+        description={t`A model on this server sleeps when its memory is needed for another one, and is loaded when it is called. One that is kept loaded never makes room.`}
+        flush
+      >
         <QueryView
           query={models}
           errorTitle={t`The models could not be loaded`}

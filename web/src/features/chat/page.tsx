@@ -82,7 +82,8 @@ function Chat({ threadId, onMade }: ChatProps) {
 
   let blocked: string | null = null;
   if (models.data && !model) blocked = t`There is no model to answer yet`;
-  else if (model && model.state.phase !== "ready") blocked = stateOf(model);
+  else if (model && (model.state.phase === "failed" || model.state.phase === "stopped"))
+    blocked = stateOf(model); /* one that is asleep or loading is waited for */
   else if (threadId !== null && !detail) blocked = "";
 
   async function run(next: Pending, draft: string | null) {

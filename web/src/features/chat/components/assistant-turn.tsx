@@ -14,7 +14,25 @@ import type { Siblings } from "../tree";
 import { Announcer } from "./announcer";
 import { BranchSwitch } from "./branch-switch";
 
-function Waiting({ position }: { position: number | null }) {
+/* What an answer waits for that has not begun: how far its model is loaded, asked every second. */
+function useLoading(id: string | null): string | null {
+  const { t } = useLingui();
+  const models = useQuery({ ...modelsQuery, refetchInterval: 1_000 });
+  const model = models.data?.find((item) => item.id === id);
+  if (!model) return null;
+  const { phase, progress, reason } = model.state;
+  if (phase === "asleep")
+    return reason ? t`Waiting for memory: ${reason}` : t`${model.name} is being woken`;
+  if (phase !== "loading") return null;
+  if (progress === null) return t`Loading ${model.name}`;
+  const percent = Math.round(progress * 100);
+  return t`Loading ${model.name}: ${percent} %`;
+}
+
+type WaitingProps = { model: string | null; position: number | null };
+
+function Waiting({ model, position }: WaitingProps) {
+  const loading = useLoading(model);
   return (
     <p role="status" className="flex items-center gap-3 py-1 text-soft">
       <span className="flex gap-1" aria-hidden="true">
@@ -28,6 +46,8 @@ function Waiting({ position }: { position: number | null }) {
           one="Waiting: # request is before this one"
           other="Waiting: # requests are before this one"
         />
+      ) : loading ? (
+        <span className="tabular min-w-0 break-words">{loading}</span>
       ) : (
         <span className="sr-only">
           <Trans>The answer is being written</Trans>
@@ -96,7 +116,7 @@ export const AssistantTurn = memo(function AssistantTurn(props: AssistantTurnPro
     <article className="group/turn flex min-w-0 flex-col gap-2" aria-busy={open}>
       <h2 className="sr-only">{t`Answer`}</h2>
       {text && <Markdown text={text} growing={open} />}
-      {open && !text && <Waiting position={live?.position ?? null} />}
+      {open && !text && <Waiting model={message.model} position={live?.position ?? null} />}
       {last && <Announcer text={text} ended={!open} />}
       {live?.connection === "waiting" && (
         <p role="status" className="flex items-center gap-2 text-caption text-warn">

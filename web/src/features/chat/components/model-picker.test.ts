@@ -13,6 +13,14 @@ test("the one that was chosen, else the first that is ready", () => {
   expect(pickModel([], "a")).toBeNull();
 });
 
+test("one that is asleep is better than one that has failed", () => {
+  const failed = { phase: "failed", progress: null, reason: "gone" } as const;
+  const asleep = { phase: "asleep", progress: null, reason: null } as const;
+  const models = [makeModel({ id: "a", state: failed }), makeModel({ id: "b", state: asleep })];
+  expect(pickModel(models, null)?.id).toBe("b");
+  expect(pickModel([...models, makeModel({ id: "c" })], null)?.id).toBe("c");
+});
+
 test("only what can chat is offered", () => {
   const vectors = makeModel({ id: "minilm", tasks: ["embeddings"] });
   const foreign = makeModel({ id: "gpt", kind: "upstream", tasks: null });

@@ -1,16 +1,18 @@
 import { useLingui } from "@lingui/react/macro";
-import { ChevronDown, Cpu } from "lucide-react";
+import { ChevronDown, Cpu, Moon } from "lucide-react";
 import type { Model } from "@/api/client";
 import { chats } from "@/api/models";
 import { MenuButton } from "@/components/ui/menu";
 import { formatContext } from "@/lib/format";
 
-/* Which model answers: the one chosen, if it is there, else the first that is ready. */
+/* Which model answers: the one chosen, if it is there, else the first that is ready, else the first
+ * that is loaded when it is asked. */
 export function pickModel(models: readonly Model[], wanted: string | null): Model | null {
   const usable = models.filter(chats);
   return (
     usable.find((model) => model.id === wanted) ??
     usable.find((model) => model.state.phase === "ready") ??
+    usable.find((model) => model.state.phase === "asleep") ??
     usable[0] ??
     null
   );
@@ -23,6 +25,7 @@ export function useModelState() {
     if (phase === "ready") return t`Ready`;
     if (phase === "stopped") return t`Stopped`;
     if (phase === "failed") return reason ?? t`Not available`;
+    if (phase === "asleep") return t`Asleep – loads when asked`;
     const percent = progress === null ? "" : ` ${Math.round(progress * 100)} %`;
     return t`Loading` + percent;
   };
@@ -61,7 +64,9 @@ export function ModelPicker({ models, model, onPick }: ModelPickerProps) {
         >
           <Cpu className="size-4 shrink-0" aria-hidden="true" />
           <span className="truncate">{name}</span>
-          {model?.state.phase === "ready" ? null : (
+          {model?.state.phase === "asleep" ? (
+            <Moon className="size-3.5 shrink-0 opacity-70" aria-hidden="true" />
+          ) : model?.state.phase === "ready" ? null : (
             <span
               className="size-2 shrink-0 animate-pulse rounded-full bg-warn"
               aria-hidden="true"
