@@ -136,6 +136,11 @@ static const struct config_setting engine[] = {
      0},
     {"infer_prefix_tenant_mib", CONFIG_INT, "0", 0, 1 << 24, NULL,
      "one tenant's share of infer_prefix_mib, beyond which it gives way first; 0 is a quarter", 0},
+    {"infer_speculate", CONFIG_CHOICE, "auto", 0, 0, "auto|on|off",
+     "compute several tokens at once of an answer that repeats its prompt or itself; auto does "
+     "where "
+     "that was measured to be quicker",
+     0},
     {"infer_lock_memory", CONFIG_BOOL, "off", 0, 0, NULL, "keep the weights from being swapped out",
      0},
     {.name = NULL},

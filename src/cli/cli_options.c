@@ -243,6 +243,8 @@ static bool add_infer_args(struct cli *cli, const struct config_section *section
     if (section == NULL) {
         args[count++] =
             arena_format(cli->arena, "--poll=%lld", (long long)config_int(config, "infer_poll"));
+        args[count++] = arena_format(cli->arena, "--speculate=%.*s",
+                                     TEXT_ARG(config_text(config, "infer_speculate")));
         if (config_bool(config, "infer_lock_memory"))
             args[count++] = TEXT("--lock-memory");
         args[count++] =

@@ -135,15 +135,16 @@ static void engine(void **state)
     assert_true(make(arena, "[model a]\npath=/a.gguf\n", &options, &st));
     assert_int_equal(options.infer_args_count, 1);
     check_text(options.infer_args[0].model, "");
-    check_text(joined(arena, &options.infer_args[0]),
-               "--cache-type=f16 --flash-attention=auto --poll=50 --log=info,text");
+    check_text(
+        joined(arena, &options.infer_args[0]),
+        "--cache-type=f16 --flash-attention=auto --poll=50 --speculate=auto --log=info,text");
     static const char file[] =
         "infer_context=1024\ninfer_parallel=3\ninfer_queue=5\ninfer_threads=2\ninfer_batch=64\n"
         "infer_queue_tokens=77\ninfer_tenant_queue=4\ninfer_tenant_queue_tokens=66\n"
         "infer_step_target=150\ninfer_lag=88\ninfer_preempt_memory=99\n"
         "infer_prompt_budget=32\ninfer_gpu_layers=-1\ninfer_prefix_mib=-1\n"
         "infer_prefix_tenant_mib=8\ninfer_cache_type=q8_0\ninfer_poll=0\n"
-        "infer_flash_attention=on\n"
+        "infer_flash_attention=on\ninfer_speculate=off\n"
         "infer_lock_memory=on\nlog_level=warn\nlog_format=json\n"
         "[upstream u]\nurl=https://h/v1\n[model far]\nupstream=u\n"
         "[model b]\npath=/b.gguf\ncontext=2048\nparallel=7\nqueue=9\nthreads=1\nbatch=128\n"
@@ -152,13 +153,13 @@ static void engine(void **state)
     if (!make(arena, file, &options, &st))
         fail_msg("%s", st.text);
     assert_int_equal(options.infer_args_count, 2);
-    check_text(
-        joined(arena, &options.infer_args[0]),
-        "--context=1024 --parallel=3 --queue=5 --queue-tokens=77 --tenant-queue=4 "
-        "--tenant-queue-tokens=66 --threads=2 --batch=64 --step-target=150 "
-        "--prompt-budget=32 --lag=88 --preempt-memory=99 --gpu-layers=-1 --prefix-mib=-1 "
-        "--prefix-tenant-mib=8 --cache-type=q8_0 --flash-attention=on --poll=0 --lock-memory "
-        "--log=warn,json");
+    check_text(joined(arena, &options.infer_args[0]),
+               "--context=1024 --parallel=3 --queue=5 --queue-tokens=77 --tenant-queue=4 "
+               "--tenant-queue-tokens=66 --threads=2 --batch=64 --step-target=150 "
+               "--prompt-budget=32 --lag=88 --preempt-memory=99 --gpu-layers=-1 --prefix-mib=-1 "
+               "--prefix-tenant-mib=8 --cache-type=q8_0 --flash-attention=on --poll=0 "
+               "--speculate=off --lock-memory "
+               "--log=warn,json");
     check_text(options.infer_args[1].model, "b");
     check_text(joined(arena, &options.infer_args[1]),
                "--context=2048 --parallel=7 --queue=9 --threads=1 --batch=128 --prompt-budget=16 "

@@ -41,6 +41,7 @@ enum option_code {
     OPTION_PREFIX_MIB,
     OPTION_PREFIX_TENANT_MIB,
     OPTION_PUBLIC_PROMPT,
+    OPTION_SPECULATE,
     OPTION_LOCK_MEMORY,
     OPTION_SANDBOX,
     OPTION_DRAIN,
@@ -78,6 +79,7 @@ static const struct option options[] = {
     {"prefix-mib", required_argument, NULL, OPTION_PREFIX_MIB},
     {"prefix-tenant-mib", required_argument, NULL, OPTION_PREFIX_TENANT_MIB},
     {"public-prompt", required_argument, NULL, OPTION_PUBLIC_PROMPT},
+    {"speculate", required_argument, NULL, OPTION_SPECULATE},
     {"lock-memory", no_argument, NULL, OPTION_LOCK_MEMORY},
     {"sandbox", required_argument, NULL, OPTION_SANDBOX},
     {"drain", required_argument, NULL, OPTION_DRAIN},
@@ -151,6 +153,10 @@ static const char help[] =
     "  --public-prompt=FILE a system message that is no secret: what a prompt begins with by it "
     "is\n"
     "                       computed at the start, and known to every tenant's requests\n"
+    "  --speculate=auto|on|off\n"
+    "                       compute several tokens at once of an answer that repeats its prompt "
+    "or\n"
+    "                       itself; auto does where that was measured to be quicker; auto\n"
     "  --lock-memory        keep the weights from being swapped out\n"
     "  --sandbox=on|off     give up files, connections and system calls that serving does not\n"
     "                       take, as far as the kernel can; on\n"
@@ -174,6 +180,7 @@ static bool number(enum option_code code, const char *value, int64_t *out, struc
 static bool set_log(const char *value, struct status *st);
 static bool add_adapter(struct weir_infer_settings *s, const char *value, struct status *st);
 static bool set_flash(struct weir_infer_settings *s, const char *value, struct status *st);
+static bool set_speculation(struct weir_infer_settings *s, const char *value, struct status *st);
 static bool check_adapters(const struct weir_infer_settings *s, struct status *st);
 static bool check_openness(const struct weir_infer_settings *s, struct status *st);
 static bool read_token(struct weir_infer_settings *s, struct status *st);
@@ -328,6 +335,8 @@ static bool set(struct weir_infer_settings *s, enum option_code code, const char
     case OPTION_PUBLIC_PROMPT:
         s->public_prompt_file = value;
         return true;
+    case OPTION_SPECULATE:
+        return set_speculation(s, value, st);
     case OPTION_LOCK_MEMORY:
         s->llama.lock_memory = true;
         return true;
@@ -400,6 +409,17 @@ static bool set_flash(struct weir_infer_settings *s, const char *value, struct s
             return true;
         }
     return status_fail(st, STATUS_INVALID, "--flash-attention is auto, on or off");
+}
+
+static bool set_speculation(struct weir_infer_settings *s, const char *value, struct status *st)
+{
+    static const char *const names[ENGINE_DRAFTING_COUNT] = {"auto", "on", "off"};
+    for (int i = 0; i < ENGINE_DRAFTING_COUNT; i++)
+        if (strcmp(value, names[i]) == 0) {
+            s->engine.drafting = (enum engine_drafting)i;
+            return true;
+        }
+    return status_fail(st, STATUS_INVALID, "--speculate is auto, on or off");
 }
 
 static bool set_log(const char *value, struct status *st)

@@ -119,6 +119,8 @@ void engine_stats(const struct engine *engine, struct engine_stats *out)
         .prompt_tokens = READ(prompt_tokens),
         .output_tokens = READ(output_tokens),
         .steps = READ(steps),
+        .drafted = READ(drafted),
+        .drafts_right = READ(drafts_right),
         .prefix_hits = READ(prefix_hits),
         .prefix_tokens = READ(prefix_tokens),
         .prefix_bytes = READ(prefix_bytes),

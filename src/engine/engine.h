@@ -22,6 +22,13 @@ struct engine;
 struct engine_request;
 struct loop;
 
+enum engine_drafting {
+    ENGINE_DRAFTING_AUTO, /* where it was measured to be quicker */
+    ENGINE_DRAFTING_ON,
+    ENGINE_DRAFTING_OFF,
+    ENGINE_DRAFTING_COUNT
+};
+
 struct engine_options {
     size_t queue_requests_max;  /* waiting for a sequence; 0: 256 */
     size_t queue_tokens_max;    /* prompt tokens of those that wait; 0: 64 contexts */
@@ -35,8 +42,9 @@ struct engine_options {
                                    they are computed again; 0: 256 MiB */
     uint32_t ring_tokens;       /* a reader may be this far behind before it is paused; 0: 256 */
     int64_t stall_ms_max;       /* a request paused for longer is dropped; 0: 30,000 */
-    bool prefix_off;            /* computed prompts are not kept (engine_radix.h) */
-    uint64_t prefix_bytes_max;  /* memory for them; 0: 512 MiB, or an eighth of what is free */
+    enum engine_drafting drafting; /* speculation (engine_draft.h) */
+    bool prefix_off;               /* computed prompts are not kept (engine_radix.h) */
+    uint64_t prefix_bytes_max;     /* memory for them; 0: 512 MiB, or an eighth of what is free */
     uint64_t prefix_tenant_bytes_max; /* one tenant's share of it; 0: a quarter */
     /* On the loop's thread, when the state has changed (engine_state). May be NULL. */
     void (*changed)(void *arg);
@@ -63,6 +71,7 @@ struct engine_facts {
     uint32_t window;   /* 0: a cached sequence can be cut at any token; else only one of at most so
                         * many tokens can, and a longer one goes on from its end alone */
     bool recurrent;    /* a cached sequence cannot be cut at all */
+    uint32_t outputs;  /* rows of one step whose logits can be asked for; 0: parallel */
     uint32_t adapters; /* variants of it, besides itself; below ENGINE_SCHED_GROUPS_MAX */
 };
 
@@ -103,6 +112,7 @@ struct engine_stats {
     uint64_t requests, refused, cancelled, stalled, failed;
     uint64_t preempted; /* times that a request had to go back */
     uint64_t prompt_tokens, output_tokens, steps;
+    uint64_t drafted, drafts_right; /* tokens that were computed before they were known to come */
     uint64_t prefix_hits, prefix_tokens; /* requests, and their prompt tokens, not computed again */
     uint64_t prefix_bytes, prefix_entries, prefix_evicted;
     int64_t step_us; /* moving average */

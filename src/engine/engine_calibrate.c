@@ -14,6 +14,7 @@ enum {
 static uint32_t least(uint32_t a, uint32_t b);
 static bool time_decode(struct engine *e, uint32_t rows, struct status *st);
 static bool time_prompt(struct engine *e, uint32_t tokens, int64_t *took_us, struct status *st);
+static bool time_draft(struct engine *e, struct status *st);
 static bool time_batch(struct engine *e, int64_t *took_us, struct status *st);
 static void add_row(struct engine *e, uint32_t position, uint32_t sequence, bool wants);
 
@@ -34,7 +35,7 @@ bool engine_calibrate(struct engine *e, struct status *st)
         if (took >= PROMPT_US_SHORT)
             break;
     }
-    return true;
+    return time_draft(e, st);
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -57,6 +58,28 @@ static bool time_decode(struct engine *e, uint32_t rows, struct status *st)
     for (uint32_t i = 0; i < rows; i++)
         e->backend->ops->clear(e->backend, (int32_t)i);
     engine_pace_calibrate_decode(&e->pace, rows, best);
+    return true;
+}
+
+/* What cannot be taken back is not tried. */
+static bool time_draft(struct engine *e, struct status *st)
+{
+    int64_t best = INT64_MAX, took;
+    uint32_t rows = 1 + ENGINE_DRAFT_TOKENS;
+    uint32_t outputs = e->facts.outputs > 0 ? e->facts.outputs : e->facts.parallel;
+    if (e->options.drafting == ENGINE_DRAFTING_OFF || e->facts.window > 0 || e->facts.recurrent ||
+        e->backend->ops->trim == NULL || outputs < rows || e->facts.context < 4 * rows)
+        return true;
+    for (uint32_t at = 0; at < 2; at++) {
+        e->batch.rows = 0;
+        for (uint32_t i = 0; i < rows; i++)
+            add_row(e, at * rows + i, 0, true);
+        if (!time_batch(e, &took, st))
+            return false;
+        best = took < best ? took : best;
+    }
+    e->backend->ops->clear(e->backend, 0);
+    e->draft_us = (double)best;
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include "base.h"
 #include "engine_backend.h"
 #include "engine.h"
+#include "engine_draft.h"
 #include "engine_leaders.h"
 #include "engine_pace.h"
 #include "engine_quota.h"
@@ -45,6 +46,8 @@ struct engine_request {
         uint32_t share_at, end_at; /* where the state is to be saved; 0: nowhere */
         int64_t held_us;           /* since when it waits for another's prompt; 0: it does not */
     } prefix;
+    struct engine_draft draft;
+    bool ahead; /* its sequence holds rows of a draft that are not known to be right */
     struct engine_sampler *sampler;
     struct engine_request *before, *after; /* in engine.all */
     struct engine_quota_share *share;      /* while it waits for the first time */
@@ -79,6 +82,7 @@ struct engine {
         _Atomic uint64_t requests, refused, cancelled, stalled, failed, preempted;
         _Atomic uint64_t prompt_tokens, output_tokens, steps;
         _Atomic uint64_t prompting, writing, paused, sequences_free, cache_held, kept_bytes;
+        _Atomic uint64_t drafted, drafts_right;
         _Atomic uint64_t prefix_hits, prefix_tokens, prefix_bytes, prefix_entries, prefix_evicted;
         _Atomic int64_t step_us;
     } stats;
@@ -95,6 +99,8 @@ struct engine {
     struct engine_sched *sched;
     struct engine_prefix *prefix;
     struct engine_pace pace;
+    struct engine_request *ahead;        /* has a draft in the step being made; NULL: nobody */
+    double draft_us;                     /* of a step with a draft; 0: there are none */
     size_t kept_bytes;                   /* of all requests */
     struct engine_request *first, *last; /* all requests that have not ended, in order of arrival */
     struct engine_batch batch;

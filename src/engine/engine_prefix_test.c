@@ -40,12 +40,18 @@ static bool fake_load(struct engine_backend *b, void (*progress)(void *, int), v
                                    .vocab = VOCAB,
                                    .window = ((struct fake *)(void *)b)->window,
                                    .recurrent = ((struct fake *)(void *)b)->recurrent,
-                                   .adapters = 2};
+                                   .adapters = 2,
+                                   .outputs = BATCH};
     return true;
 }
 
+/* A model that says again what it said `period` tokens before; every `slip`th time it does not. */
+static uint32_t period, slip;
+
 static int32_t next_of(const int32_t *tokens, uint32_t count)
 {
+    if (period > 0 && count >= period)
+        return (tokens[count - period] + (slip > 0 && count % slip == 0)) % VOCAB;
     uint32_t hash = 2166136261U;
     for (uint32_t i = 0; i < count; i++)
         hash = (hash ^ (uint32_t)tokens[i]) * 16777619U;
@@ -400,6 +406,60 @@ static void behind_a_leader_the_turn_counts(void)
         (void)heard(&others[i]);
 }
 
+/* It repeats its prompt: most of it comes several tokens in a step, and is what would have come. */
+static void repeats(uint32_t slips)
+{
+    struct talk talk = {.tenant = "anna"}, again = {.tenant = "anna"};
+    period = 60;
+    slip = slips;
+    uint64_t before = stats().steps;
+    assert_int_equal(turn(&talk, 5, 120, 300), 0);
+    assert_int_equal(stats().output_tokens, 300);
+    assert_true(stats().drafted > 0 && stats().drafts_right > 0);
+    assert_true(stats().drafts_right <= stats().drafted);
+    assert_true(slips > 0 || stats().drafts_right == stats().drafted);
+    assert_true(stats().steps - before < (slips > 0 ? 250 : 120));
+    /* What was kept of it is what it said, and no more. */
+    memcpy(again.tokens, talk.tokens, talk.count * sizeof *talk.tokens);
+    again.count = talk.count;
+    assert_int_equal(turn(&again, 9, 20, 10), talk.count - 1);
+    period = slip = 0;
+}
+
+static void it_repeats(void)
+{
+    repeats(0);
+}
+
+static void it_repeats_and_slips(void)
+{
+    repeats(37);
+}
+
+static void nothing_is_repeated(void)
+{
+    struct talk talk = {.tenant = "anna"};
+    assert_int_equal(turn(&talk, 5, 100, 300), 0);
+    assert_int_equal(stats().drafted, 0);
+}
+
+/* Two who write, of whom each would repeat: beside one another none is tried. */
+static void repeats_beside_another(void)
+{
+    struct talk one = {.tenant = "anna"}, two = {.tenant = "bert"};
+    period = 60;
+    atomic_store(&fake->hold, true);
+    say(&one, 5, 120);
+    ask(&one, 100);
+    say(&two, 9, 120);
+    ask(&two, 100);
+    atomic_store(&fake->hold, false);
+    (void)heard(&one);
+    (void)heard(&two);
+    assert_true(stats().drafted < 64); /* by the one that is done last, alone for a moment */
+    period = 0;
+}
+
 static void off(void)
 {
     struct talk anna = {.tenant = "anna"};
@@ -494,6 +554,10 @@ ENGINE_TEST(the_same_prompt_in_a_window, the_same_prompt_many_times, 64)
 ENGINE_TEST(from_a_writer, from_one_that_still_writes, 0)
 ENGINE_TEST(leader_gone, whoever_leads_may_go, 0)
 ENGINE_TEST(turn_counts, behind_a_leader_the_turn_counts, 0, .lag_tokens = 64, .ring_tokens = 1024)
+ENGINE_TEST(it_repeats, it_repeats, 0)
+ENGINE_TEST(it_slips, it_repeats_and_slips, 0)
+ENGINE_TEST(no_repeats, nothing_is_repeated, 0)
+ENGINE_TEST(beside_another, repeats_beside_another, 0)
 ENGINE_TEST(off, off, 0, .prefix_off = true)
 ENGINE_TEST(failures, failures_only_cost_time, 0)
 ENGINE_TEST(a_window, with_a_window, 64)
@@ -520,6 +584,10 @@ int main(void)
         cmocka_unit_test(test_from_a_writer),
         cmocka_unit_test(test_leader_gone),
         cmocka_unit_test(test_turn_counts),
+        cmocka_unit_test(test_it_repeats),
+        cmocka_unit_test(test_it_slips),
+        cmocka_unit_test(test_no_repeats),
+        cmocka_unit_test(test_beside_another),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_recurrent),
         cmocka_unit_test(test_failures),

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+static const double forgotten = 0.995;
+
 static bool load(struct engine *e);
 static void on_progress(void *arg, int percent);
 static void set_state(struct engine *e, enum engine_state state);
@@ -15,9 +17,13 @@ static void look_after(struct engine *e, int64_t now);
 static bool pause_or_go_on(struct engine *e, struct engine_request *r, int64_t now);
 static void close_gaps(struct engine *e);
 static bool step(struct engine *e);
+static void look_ahead(struct engine *e, const struct engine_demand *demand);
 static void fill_batch(struct engine *e, const struct engine_plan *plan, int64_t now);
 static void sample(struct engine *e, const struct engine_plan *plan, int64_t now);
-static void sample_one(struct engine *e, struct engine_request *r, uint32_t row, int64_t now);
+static void sample_all(struct engine *e, const struct engine_chunk *chunk, uint32_t row,
+                       int64_t now);
+static int32_t sample_one(struct engine *e, struct engine_request *r, uint32_t row, int64_t now);
+static void take_back(struct engine *e, struct engine_request *r);
 static void keep_raw(struct engine *e, const float *logits);
 static void decode_failed(struct engine *e, enum engine_decode result);
 static void end(struct engine *e, struct engine_request *r, enum engine_ending ending, int64_t now);
@@ -178,6 +184,7 @@ static bool step(struct engine *e)
     close_gaps(e); /* before there is more to be moved */
     engine_prefix_restore(e);
     struct engine_demand demand = engine_sched_demand(e->sched);
+    look_ahead(e, &demand);
     engine_sched_plan(e->sched, engine_pace_budget(&e->pace, &demand), &plan);
     if (plan.rows == 0) {
         publish(e);
@@ -193,7 +200,10 @@ static bool step(struct engine *e)
     engine_sched_advance(e->sched, &plan);
     int64_t now = clock_mono_us();
     int64_t average = atomic_load(&e->stats.step_us), took = now - began;
-    engine_pace_measured(&e->pace, demand.writers, plan.rows - demand.writers, took);
+    if (e->ahead != NULL)
+        e->draft_us += ((double)took - e->draft_us) / 2;
+    else
+        engine_pace_measured(&e->pace, demand.writers, plan.rows - demand.writers, took);
     engine_prefix_computed(e, &plan, took);
     atomic_store(&e->stats.step_us, average == 0 ? took : average + (took - average) / 8);
     atomic_fetch_add_explicit(&e->stats.steps, 1, memory_order_relaxed);
@@ -216,10 +226,11 @@ static void fill_batch(struct engine *e, const struct engine_plan *plan, int64_t
         }
         bool prompt = chunk->task->state == ENGINE_TASK_PROMPT;
         for (uint32_t k = 0; k < chunk->count; k++, row++) {
-            batch->token[row] = r->prompt[chunk->from + k];
+            uint32_t known = r->prompt_count + chunk->task->output, at = chunk->from + k;
+            batch->token[row] = at < known ? r->prompt[at] : r->draft.tokens[at - known];
             batch->position[row] = (int32_t)(chunk->from + k);
             batch->sequence[row] = chunk->task->sequence;
-            batch->wants[row] = chunk->wants_output && k + 1 == chunk->count;
+            batch->wants[row] = chunk->wants_output && (!prompt || k + 1 == chunk->count);
         }
         if (prompt)
             atomic_fetch_add_explicit(&e->stats.prompt_tokens, chunk->count, memory_order_relaxed);
@@ -232,13 +243,79 @@ static void sample(struct engine *e, const struct engine_plan *plan, int64_t now
 {
     uint32_t row = 0;
     for (uint32_t i = 0; i < plan->count; i++) {
-        row += plan->chunks[i].count;
         if (plan->chunks[i].wants_output)
-            sample_one(e, engine_request_of(plan->chunks[i].task), row - 1, now);
+            sample_all(e, &plan->chunks[i], row, now);
+        row += plan->chunks[i].count;
+    }
+    e->ahead = NULL;
+}
+
+/* The chunk's last row; or, with a draft, its rows one after the other, as long as what is sampled
+ * is what the next one was computed for. */
+static void sample_all(struct engine *e, const struct engine_chunk *chunk, uint32_t row,
+                       int64_t now)
+{
+    struct engine_request *r = engine_request_of(chunk->task);
+    uint32_t right = 0, drafted = r->draft.count;
+    if (e->ahead != r) {
+        (void)sample_one(e, r, row + chunk->count - 1, now);
+        return;
+    }
+    int32_t token = sample_one(e, r, row, now);
+    while (token >= 0 && right < drafted && token == r->draft.tokens[right]) {
+        engine_sched_right(e->sched, &r->task);
+        atomic_fetch_add_explicit(&e->stats.drafts_right, 1, memory_order_relaxed);
+        token = sample_one(e, r, row + ++right, now);
+    }
+    if (token < 0) /* it has ended, and may be gone */
+        return;
+    engine_draft_was_right(&r->draft, right);
+    take_back(e, r);
+}
+
+/* Rows of a draft that turned out wrong. */
+static void take_back(struct engine *e, struct engine_request *r)
+{
+    if (!r->ahead)
+        return;
+    r->ahead = false;
+    bool ok = e->backend->ops->trim(e->backend, r->task.sequence, r->task.computed);
+    WEIR_ASSERT(ok); /* models that cannot have no drafts */
+}
+
+/* A draft for one who writes alone: beside others it would split the step in two. */
+static void look_ahead(struct engine *e, const struct engine_demand *demand)
+{
+    e->ahead = NULL;
+    if (e->draft_us <= 0 || demand->writers != 1 || demand->prompts + demand->other_groups > 0)
+        return;
+    for (struct engine_request *r = e->first; r != NULL; r = r->after) {
+        struct engine_task *task = &r->task;
+        if (task->state != ENGINE_TASK_WRITING || task->paused)
+            continue;
+        uint32_t rows = 1 + ENGINE_DRAFT_TOKENS;
+        if (task->computed + rows > task->reserved || task->output + rows > task->output_max ||
+            engine_ring_room(&r->ring) < rows + 1)
+            return;
+        engine_draft_find(&r->draft, r->prompt, r->prompt_count + task->output);
+        if (r->draft.count == 0)
+            return;
+        if (e->options.drafting == ENGINE_DRAFTING_AUTO &&
+            !engine_draft_pays(e->draft_us, engine_pace_estimate_us(&e->pace, 1, 0))) {
+            e->draft_us *= forgotten; /* so that it is tried again, one day */
+            r->draft.count = 0;
+            return;
+        }
+        task->ahead = r->draft.count;
+        r->ahead = true;
+        e->ahead = r;
+        atomic_fetch_add_explicit(&e->stats.drafted, r->draft.count, memory_order_relaxed);
+        return;
     }
 }
 
-static void sample_one(struct engine *e, struct engine_request *r, uint32_t row, int64_t now)
+/* The token; below 0: the request has ended. */
+static int32_t sample_one(struct engine *e, struct engine_request *r, uint32_t row, int64_t now)
 {
     float *logits = e->backend->ops->logits(e->backend, row);
     if (r->logprobs != NULL)
@@ -246,7 +323,7 @@ static void sample_one(struct engine *e, struct engine_request *r, uint32_t row,
     int32_t token = engine_sampler_pick(r->sampler, logits);
     if (token < 0) {
         end(e, r, token == ENGINE_SAMPLER_STUCK ? ENGINE_ENDING_STUCK : ENGINE_ENDING_FAILED, now);
-        return;
+        return -1;
     }
     if (r->first_us == 0)
         r->first_us = now;
@@ -256,17 +333,19 @@ static void sample_one(struct engine *e, struct engine_request *r, uint32_t row,
     bool more = engine_sched_output(e->sched, &r->task);
     if (!r->ignore_end && is_end(e, token)) {
         end(e, r, ENGINE_ENDING_STOP, now);
-        return;
+        return -1;
     }
     if (r->logprobs != NULL)
         engine_logprobs_of(e->raw, e->facts.vocab, token, r->tops,
                            &r->logprobs[engine_ring_put_place(&r->ring)]);
     engine_ring_put(&r->ring, token);
     e->dirty = true;
-    if (engine_sampler_done(r->sampler))
-        end(e, r, ENGINE_ENDING_STOP, now);
-    else if (!more)
-        end(e, r, ENGINE_ENDING_LENGTH, now);
+    bool done = engine_sampler_done(r->sampler);
+    if (done || !more) {
+        end(e, r, done ? ENGINE_ENDING_STOP : ENGINE_ENDING_LENGTH, now);
+        return -1;
+    }
+    return token;
 }
 
 /* The sampler changes the row. */
@@ -297,6 +376,7 @@ static void end(struct engine *e, struct engine_request *r, enum engine_ending e
     if (r->share != NULL)
         give_share(r);
     engine_unkeep(e, r);
+    take_back(e, r); /* before its state is kept */
     if (e->sched != NULL && r->task.state != ENGINE_TASK_OUT) {
         if (ending != ENGINE_ENDING_FAILED && !atomic_load(&e->closing))
             engine_prefix_end(e, r);

@@ -40,7 +40,8 @@ void engine_sched_add(struct engine_sched *s, struct engine_task *task)
     WEIR_ASSERT((uint64_t)task->prompt_count + task->output_max <= s->options.context);
     task->state = ENGINE_TASK_WAITING;
     task->sequence = -1;
-    task->computed = task->output = task->reserved = task->charged = task->preemptions = 0;
+    task->ahead = task->computed = task->output = task->reserved = task->charged =
+        task->preemptions = 0;
     engine_vtc_enter(s->vtc, task);
     s->refreshed = false;
 }

@@ -61,6 +61,8 @@ struct engine_task {
     uint32_t preemptions; /* how often it had to go back */
     uint64_t admitted;    /* the newest has the greatest */
     bool paused;          /* set by the caller at will: no row while it is true */
+    uint32_t ahead;       /* so too: rows after its newest token, of a draft, in the next step; only
+                           * of a writing task, and as long as they are within `reserved` */
     bool held;            /* so too: not let in while it is true; those behind it go first */
     uint32_t cut;         /* so too: a position that no chunk of the prompt crosses; 0: none */
     struct engine_vtc_place vtc;
@@ -80,7 +82,7 @@ struct engine_sched_options {
 struct engine_chunk {
     struct engine_task *task;
     uint32_t from;     /* position of its first token in the sequence */
-    uint32_t count;    /* a writing task has one: its newest token */
+    uint32_t count;    /* a writing task has one, its newest token, and its `ahead` */
     bool wants_output; /* sample from the row of its last token */
 };
 struct engine_plan {
@@ -125,6 +127,9 @@ struct engine_demand engine_sched_demand(const struct engine_sched *sched);
 void engine_sched_plan(struct engine_sched *sched, uint32_t prompt_budget,
                        struct engine_plan *plan);
 void engine_sched_advance(struct engine_sched *sched, const struct engine_plan *plan);
+/* The token sampled last is the one that the next row ahead was computed for: it is in the cache.
+ */
+void engine_sched_right(struct engine_sched *sched, struct engine_task *task);
 /* A token of `task` was sampled. False when it was the last that the task may have. */
 bool engine_sched_output(struct engine_sched *sched, struct engine_task *task);
 

@@ -41,10 +41,13 @@ void engine_sched_plan(struct engine_sched *s, uint32_t prompt_budget, struct en
         struct engine_task *task = s->running[i];
         if (task == NULL || task->paused || task->group != group)
             continue;
-        uint32_t count = task->state == ENGINE_TASK_WRITING ? 1 : s->share[i];
+        bool writes = task->state == ENGINE_TASK_WRITING;
+        uint32_t count = writes ? 1 + task->ahead : s->share[i];
+        WEIR_ASSERT(task->ahead == 0 || (writes && task->computed + count <= task->reserved &&
+                                         task->output + count <= task->output_max));
         if (count == 0)
             continue;
-        bool wants = count == engine_sched_left(task);
+        bool wants = writes || count == engine_sched_left(task);
         plan->chunks[plan->count++] = (struct engine_chunk){task, task->computed, count, wants};
         plan->rows += count;
     }
@@ -57,7 +60,8 @@ void engine_sched_advance(struct engine_sched *s, const struct engine_plan *plan
 {
     for (uint32_t i = 0; i < plan->count; i++) {
         struct engine_task *task = plan->chunks[i].task;
-        task->computed += plan->chunks[i].count;
+        task->computed += plan->chunks[i].count - task->ahead;
+        task->ahead = 0;
         WEIR_ASSERT(task->computed <= task->reserved);
         uint32_t prompt = task->computed < task->prompt_count ? task->computed : task->prompt_count;
         if (prompt > task->charged)
@@ -68,6 +72,14 @@ void engine_sched_advance(struct engine_sched *s, const struct engine_plan *plan
         }
     }
     engine_vtc_worked(s->vtc, plan->rows);
+}
+
+void engine_sched_right(struct engine_sched *s, struct engine_task *task)
+{
+    (void)s;
+    WEIR_ASSERT(task->state == ENGINE_TASK_WRITING && engine_sched_left(task) == 1);
+    WEIR_ASSERT(task->computed < task->reserved);
+    task->computed++;
 }
 
 bool engine_sched_output(struct engine_sched *s, struct engine_task *task)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { CONTEXT_USUAL = 4096, PARALLEL_USUAL = 8, BATCH_USUAL = 512, META_BYTES = 128 };
+enum { OUTPUTS_MIN = 8 }; /* so that a draft can be seen through */
 
 static bool load(struct engine_backend *backend, void (*progress)(void *, int), void *arg,
                  struct engine_facts *facts, struct status *st);
@@ -144,7 +145,7 @@ static bool open_context(struct model_llama *l, struct status *st)
     params.n_ctx = context * parallel;
     params.n_batch = params.n_ubatch = batch;
     params.n_seq_max = parallel;
-    params.n_outputs_max = parallel;
+    params.n_outputs_max = parallel > OUTPUTS_MIN ? parallel : OUTPUTS_MIN;
     params.n_threads = params.n_threads_batch = threads;
     params.flash_attn_type = flash_types[l->options.flash];
     params.type_k = params.type_v = cache_types[l->options.cache_type];
@@ -162,6 +163,7 @@ static bool open_context(struct model_llama *l, struct status *st)
     uint32_t real = llama_n_ctx_seq(l->context);
     l->facts.context = real < context ? real : context;
     l->facts.parallel = parallel;
+    l->facts.outputs = params.n_outputs_max;
     l->facts.batch = llama_n_batch(l->context);
     l->facts.vocab = (uint32_t)llama_vocab_n_tokens(llama_model_get_vocab(l->model));
     l->facts.kv_bytes = token_cache_bytes(l) * real * parallel;

@@ -139,6 +139,7 @@ def test_a_file_that_cannot_be_used(start_infer, tmp_path, make, said):
     (["--adapter=x"], "NAME=FILE"), (["--adapter==/x"], "NAME=FILE"), (["--adapter=x="], "NAME=FILE"),
     (["--adapter=smol=/x"], "two models are called smol"), (["--adapter=x=/x", "--adapter=x=/y"], "two models are called x"),
     ([f"--adapter=a{i}=/x" for i in range(32)], "more than 31 adapters"), (["--flash-attention=maybe"], "auto, on or off"),
+    (["--speculate=maybe"], "auto, on or off"),
 ])
 def test_wrong_arguments(start_infer, args, said):
     infer = start_infer(*args, wait=False)
