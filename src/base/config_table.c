@@ -111,7 +111,7 @@ static const struct config_setting engine[] = {
     {"infer_batch", CONFIG_INT, "0", 0, 16384, NULL, "tokens of one step at most; 0 is 512", 0},
     {"infer_step_target", CONFIG_INT, "0", 0, 60000, NULL,
      "milliseconds that a step may take while somebody's answer is being written, so the longest "
-     "usual gap between two tokens; 0 is 200",
+     "usual gap between two tokens; 0 is 100",
      0},
     {"infer_prompt_budget", CONFIG_INT, "0", 0, 16384, NULL,
      "prompt tokens of such a step; 0 is what infer_step_target leaves room for", 0},

@@ -51,12 +51,26 @@ static void this_machine_and_this_process(void **state)
     assert_false(machine_process_memory(-1, &after));
 }
 
+static void cores(void **state)
+{
+    (void)state;
+    assert_in_range(machine_cores(), 1, 4096);
+    assert_int_equal(machine_quota_cores("max 100000\n"), 0);
+    assert_int_equal(machine_quota_cores("150000 100000\n"), 1);
+    assert_int_equal(machine_quota_cores("400000 100000\n"), 4);
+    assert_int_equal(machine_quota_cores("50000 100000\n"), 1);
+    assert_int_equal(machine_quota_cores("-5 100000"), 0);
+    assert_int_equal(machine_quota_cores("5 0"), 0);
+    assert_int_equal(machine_quota_cores(""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_of_the_kernel),
         cmocka_unit_test(what_a_control_group_leaves),
         cmocka_unit_test(this_machine_and_this_process),
+        cmocka_unit_test(cores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

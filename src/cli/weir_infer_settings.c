@@ -127,7 +127,7 @@ static const char help[] =
     "  --threads=N          by default one for each physical core\n"
     "  --batch=N            tokens of one step at most; 512\n"
     "  --step-target=MS     how long a step may take while answers are being written: the longest\n"
-    "                       usual gap between two tokens; 200\n"
+    "                       usual gap between two tokens; 100\n"
     "  --prompt-budget=N    prompt tokens of such a step; by default what its target leaves room "
     "for\n"
     "  --lag=N              tokens that a tenant may be behind another before that one gives way;\n"

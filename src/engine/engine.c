@@ -32,7 +32,7 @@ bool engine_open(struct loop *loop, struct engine_backend *backend,
     if (engine->options.tenant_requests_max == 0)
         engine->options.tenant_requests_max = (engine->options.queue_requests_max * 3 + 3) / 4;
     if (engine->options.step_ms_target == 0)
-        engine->options.step_ms_target = 200;
+        engine->options.step_ms_target = 100;
     if (engine->options.lag_tokens == 0)
         engine->options.lag_tokens = 1024;
     if (engine->options.kept_bytes_max == 0)

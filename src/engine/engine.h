@@ -34,7 +34,7 @@ struct engine_options {
     size_t queue_tokens_max;    /* prompt tokens of those that wait; 0: 64 contexts */
     size_t tenant_requests_max; /* of one tenant; 0: three quarters of queue_requests_max */
     size_t tenant_tokens_max;   /* of one tenant; 0: three quarters of queue_tokens_max */
-    int64_t step_ms_target;     /* of a step while somebody writes; 0: 200 */
+    int64_t step_ms_target;     /* of a step while somebody writes; 0: 100 */
     uint32_t prompt_budget;     /* prompt tokens of such a step; 0: what the target leaves */
     uint64_t cache_tokens;      /* of all sequences together; 0: what the backend has */
     uint32_t lag_tokens;        /* engine_sched.h; 0: 1,024 */

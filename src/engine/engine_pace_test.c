@@ -30,51 +30,68 @@ static void estimates(void **state)
                            rows[i].us, 1);
 }
 
+static struct engine_demand demand_of(uint32_t writers, uint32_t prompts, uint64_t prompt_tokens)
+{
+    return (struct engine_demand){
+        .writers = writers, .prompts = prompts, .prompt_tokens = prompt_tokens};
+}
+
 static void budgets(void **state)
 {
     (void)state;
     static const struct {
         const char *name;
-        struct engine_demand demand;
+        uint32_t writers, prompts, prompt_tokens, waiting, first_tokens;
+        bool shared;
         uint32_t want;
     } rows[] = {
-        {"nobody writes", {0, 1, 4000, 0, 0}, BATCH},
-        {"one long prompt", {8, 1, 4000, 0, 0}, 164},
-        {"it fits", {1, 1, 100, 0, 0}, 185},
-        {"seven short ones beside one writer: at once", {1, 7, 480, 0, 0}, 480},
-        {"more than a batch: most of them", {1, 7, 560, 0, 0}, BATCH - 1},
-        {"too long to be done by it", {1, 1, 1000, 0, 0}, 185},
-        {"two longer ones, of which one would be done", {2, 2, 1000, 0, 0}, 182},
-        {"more suffer than gain", {4, 2, 300, 0, 0}, 176},
-        {"one long prompt, alone beside one writer", {1, 1, 500, 0, 0}, 500},
-        {"writing alone takes more than half the target", {40, 1, 4000, 0, 0}, 132},
+        {"nobody writes", 0, 1, 4000, 0, 0, false, BATCH},
+        {"nobody writes, but others may come", 0, 1, 4000, 0, 0, true, 200},
+        {"one long prompt", 8, 1, 4000, 0, 0, false, 161},
+        {"it fits", 1, 1, 100, 0, 0, false, 182},
+        {"seven short ones beside one writer: at once", 1, 7, 480, 0, 0, false, 480},
+        {"more than a batch: most of them", 1, 7, 560, 0, 0, false, BATCH},
+        {"others may come", 1, 7, 480, 0, 0, true, 164},
+        {"too long to be done by it", 1, 1, 1000, 0, 0, false, 182},
+        {"two longer ones, of which one is done", 2, 2, 1000, 0, 0, false, BATCH},
+        {"more suffer than gain", 4, 2, 300, 1, 0, false, 170},
+        {"as many gain as suffer", 4, 2, 300, 2, 0, false, 300},
+        {"one long prompt, alone beside one writer", 1, 1, 500, 0, 0, false, 500},
+        {"writing alone takes more than half the target", 40, 1, 4000, 0, 0, false, 135},
+        {"somebody's first one", 8, 2, 4000, 0, 300, true, 300},
+        {"it fits anyway", 8, 2, 4000, 0, 100, true, 158},
+        {"it takes longer than two targets", 8, 2, 4000, 0, 400, true, 158},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct engine_pace pace = open_pace(0);
+        struct engine_demand demand =
+            demand_of(rows[i].writers, rows[i].prompts, rows[i].prompt_tokens);
+        demand.waiting = rows[i].waiting;
+        demand.first_tokens = rows[i].first_tokens;
+        demand.shared = rows[i].shared;
         check_case(rows[i].name);
-        assert_int_equal(engine_pace_budget(&pace, &rows[i].demand), rows[i].want);
+        assert_int_equal(engine_pace_budget(&pace, &demand), rows[i].want);
     }
+    struct engine_demand alone = demand_of(0, 1, 4000), long_one = demand_of(8, 1, 4000),
+                         short_ones = demand_of(1, 7, 480);
     struct engine_pace pace = open_pace(96);
-    assert_int_equal(engine_pace_budget(&pace, &rows[0].demand), BATCH);
-    assert_int_equal(engine_pace_budget(&pace, &rows[3].demand), 96);
-    /* A burst is no longer than four targets. */
-    struct engine_demand many = {SEQUENCES, SEQUENCES, 480, 0, 0};
+    assert_int_equal(engine_pace_budget(&pace, &alone), BATCH);
+    assert_int_equal(engine_pace_budget(&pace, &short_ones), 96);
+    /* A burst is no longer than six targets. */
     pace = open_pace(0);
-    assert_int_equal(engine_pace_budget(&pace, &many), 480);
-    pace = open_pace(0);
-    pace.prompt_us = 2000;
-    uint32_t fit = engine_pace_budget(&pace, &many);
-    assert_true(fit < 100 && engine_pace_estimate_us(&pace, SEQUENCES, fit + 1) > TARGET_US);
-    /* However slow it has become, prompts go on; and a batch full of writers has no room. */
+    pace.prompt_us = 4000;
+    assert_int_equal(engine_pace_prompts(&pace, &short_ones), (6 * 200 - 36) / 4);
+    assert_int_equal(engine_pace_budget(&pace, &short_ones), (6 * 200 - 36) / 4);
+    pace.credit = 0.5;
+    assert_int_equal(engine_pace_prompts(&pace, &short_ones), (200 - 36) / 4);
+    /* However slow it has become, prompts go on. */
     pace = open_pace(0);
     engine_pace_calibrate_decode(&pace, 8, 600000);
-    assert_int_equal(engine_pace_budget(&pace, &rows[1].demand), BATCH - 8);
+    assert_int_equal(engine_pace_budget(&pace, &long_one), BATCH);
     pace.prompt_us = 100000;
-    assert_int_equal(engine_pace_budget(&pace, &rows[1].demand), ENGINE_PACE_TOKENS_MIN);
+    assert_int_equal(engine_pace_budget(&pace, &long_one), ENGINE_PACE_TOKENS_MIN);
     pace.prompt_us = 10000; /* nobody writes, but a batch would take five seconds */
-    assert_int_equal(engine_pace_budget(&pace, &rows[0].demand), 80);
-    struct engine_demand full = {BATCH, 1, 10, 0, 0};
-    assert_int_equal(engine_pace_budget(&pace, &full), 1);
+    assert_int_equal(engine_pace_budget(&pace, &alone), 120);
 }
 
 /* Who writes in another group waits for this step and for its own: each has its part of the target,
@@ -90,7 +107,7 @@ static void groups_share_the_target(void **state)
     demand.other_groups = 3;
     assert_int_equal(engine_pace_budget(&pace, &demand), 50);
     demand.writers = 8;
-    assert_int_equal(engine_pace_budget(&pace, &demand), 36); /* half of a step, however many */
+    assert_int_equal(engine_pace_budget(&pace, &demand), 39); /* half of a step, however many */
     pace = open_pace(96);
     assert_int_equal(engine_pace_budget(&pace, &demand), 96);
 }
@@ -101,11 +118,13 @@ static void bursts_are_rare(void **state)
 {
     (void)state;
     struct engine_pace pace = open_pace(0);
-    struct engine_demand demand = {2, 4, 400, 0, 0};
+    struct engine_demand demand = demand_of(2, 4, 400);
     uint32_t longer = 0, steps = 2000;
-    for (uint32_t i = 0; i < steps; i++)
+    for (uint32_t i = 0; i < steps; i++) {
         longer += engine_pace_budget(&pace, &demand) == 400;
-    assert_in_range(longer, steps / ENGINE_PACE_RARELY, steps / ENGINE_PACE_RARELY + SEQUENCES / 2);
+        engine_pace_measured(&pace, 2, 0, 18000);
+    }
+    assert_in_range(longer, steps / ENGINE_PACE_RARELY, steps / ENGINE_PACE_RARELY + SEQUENCES);
 }
 
 /* A step with prompts reads the weights once more, however few tokens they have: few do not make
@@ -119,10 +138,10 @@ static void what_is_the_same_for_any_number(void **state)
     engine_pace_calibrate_prompt(&pace, 8, 28000); /* 20 ms, and 1 ms each */
     engine_pace_calibrate_prompt(&pace, 64, 84000);
     assert_float_equal(engine_pace_estimate_us(&pace, 0, 100), 120000, 1);
-    struct engine_demand demand = {8, 1, 4000, 0, 0};
+    struct engine_demand demand = demand_of(8, 1, 4000);
     assert_int_equal(engine_pace_budget(&pace, &demand), 140);
     for (int i = 0; i < 100; i++)
-        engine_pace_measured(&pace, 8, 16, 40000 + 36000);
+        engine_pace_measured(&pace, 0, 16, 36000);
     assert_int_equal(engine_pace_budget(&pace, &demand), 140);
     engine_pace_calibrate_prompt(&pace, 512, 84000); /* quicker than it can be */
     assert_true(engine_pace_estimate_us(&pace, 0, 1) >= 0);
@@ -134,7 +153,7 @@ static void it_learns(void **state)
     struct engine_pace pace = open_pace(0);
     for (int i = 0; i < 100; i++) { /* the machine has become half as fast */
         engine_pace_measured(&pace, 4, 0, 48000);
-        engine_pace_measured(&pace, 4, 100, 248000);
+        engine_pace_measured(&pace, 0, 100, 200000);
     }
     assert_float_equal(engine_pace_estimate_us(&pace, 8, 0), 72000, 100);
     assert_float_equal(engine_pace_estimate_us(&pace, 0, 100), 200000, 500);
@@ -142,7 +161,7 @@ static void it_learns(void **state)
     engine_pace_measured(&pace, 4, 0, 60000000); /* it was asleep */
     assert_true(engine_pace_estimate_us(&pace, 4, 0) < 1.5 * before);
     engine_pace_measured(&pace, 0, 0, 1000);
-    engine_pace_measured(&pace, 4, 2, 1); /* quicker than possible: says nothing */
+    engine_pace_measured(&pace, 0, 2, 1); /* quicker than possible: says nothing */
     assert_float_equal(engine_pace_estimate_us(&pace, 0, 100), 200000, 500);
 }
 
@@ -152,14 +171,14 @@ static void no_time_at_all(void **state)
     (void)state;
     struct engine_pace pace;
     engine_pace_open(&pace, BATCH, SEQUENCES, TARGET_US, 0);
-    struct engine_demand demand = {8, 1, 4000, 0, 0};
-    assert_int_equal(engine_pace_budget(&pace, &demand), BATCH - 8);
+    struct engine_demand demand = demand_of(8, 1, 4000);
+    assert_int_equal(engine_pace_budget(&pace, &demand), BATCH);
     engine_pace_calibrate_decode(&pace, 1, 0);
     engine_pace_calibrate_decode(&pace, 8, 0);
     engine_pace_calibrate_prompt(&pace, 64, 0);
     engine_pace_measured(&pace, 8, 0, 0);
-    engine_pace_measured(&pace, 8, 64, 0);
-    assert_int_equal(engine_pace_budget(&pace, &demand), BATCH - 8);
+    engine_pace_measured(&pace, 0, 64, 0);
+    assert_int_equal(engine_pace_budget(&pace, &demand), BATCH);
 }
 
 int main(void)

@@ -14,12 +14,14 @@
 void engine_prefix_open(struct engine *e); /* when the model is loaded */
 void engine_prefix_close(struct engine *e);
 
-/* Once per step, in this order. Who waits and should go on waiting is held; again when a sequence
- * has become free since. */
+/* Once per step. Who waits and should go on waiting is held; again when a sequence has become free
+ * since. */
 void engine_prefix_hold(struct engine *e, int64_t now);
-/* Copies what there is for those who were let in. */
+/* After that, and whenever somebody was let in: copies what there is for those who were. */
+void engine_prefix_hold(struct engine *e, int64_t now);
+/* After that, and whenever one was let in: copies what there is for those who were. */
 void engine_prefix_restore(struct engine *e);
-/* The plan's rows are computed, in `took_us`; not yet sampled from. */
+/* Once per step: the plan's rows are computed, in `took_us`; not yet sampled from. */
 void engine_prefix_computed(struct engine *e, const struct engine_plan *plan, int64_t took_us);
 
 /* Before the sequence of a request that ends is cleared. */

@@ -1,4 +1,5 @@
 #include "engine_internal.h"
+#include "engine_prefix.h"
 #include "log.h"
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@ enum {
 static uint32_t tokens_to_give(const struct engine *e);
 static void keep(struct engine *e, struct engine_request *r);
 static void bring_back(struct engine *e, struct engine_request *r);
+static void close_gaps(struct engine *e);
 
 bool engine_make_room(struct engine *e)
 {
@@ -23,14 +25,25 @@ bool engine_make_room(struct engine *e)
     return any;
 }
 
+/* What a prompt lacks once its known beginning is copied decides who else is let in; and whoever is
+ * to be moved is moved before there is more to be copied. */
 void engine_admit(struct engine *e)
 {
-    struct engine_task *task;
-    while ((task = engine_sched_admit(e->sched)) != NULL) {
-        struct engine_request *r = engine_request_of(task);
-        if (r->kept != NULL)
-            bring_back(e, r);
-    }
+    bool any;
+    do {
+        struct engine_demand demand = engine_sched_demand(e->sched);
+        uint32_t prompts_max = engine_pace_prompts(&e->pace, &demand);
+        struct engine_task *task;
+        any = false;
+        while ((task = engine_sched_admit(e->sched, prompts_max)) != NULL) {
+            struct engine_request *r = engine_request_of(task);
+            any = true;
+            if (r->kept != NULL)
+                bring_back(e, r);
+        }
+        close_gaps(e);
+        engine_prefix_restore(e);
+    } while (any);
 }
 
 void engine_unkeep(struct engine *e, struct engine_request *r)
@@ -84,4 +97,15 @@ static void bring_back(struct engine *e, struct engine_request *r)
         e->backend->ops->clear(e->backend, sequence);
     }
     engine_unkeep(e, r);
+}
+
+static void close_gaps(struct engine *e)
+{
+    struct engine_move move;
+    while (engine_sched_move(e->sched, &move)) {
+        if (move.task->computed > 0 &&
+            !e->backend->ops->move(e->backend, move.task->sequence, move.to))
+            return;
+        engine_sched_moved(e->sched, &move);
+    }
 }

@@ -15,7 +15,6 @@ static void set_state(struct engine *e, enum engine_state state);
 static void take_inbox(struct engine *e);
 static void look_after(struct engine *e, int64_t now);
 static bool pause_or_go_on(struct engine *e, struct engine_request *r, int64_t now);
-static void close_gaps(struct engine *e);
 static bool step(struct engine *e);
 static void look_ahead(struct engine *e, const struct engine_demand *demand);
 static void fill_batch(struct engine *e, const struct engine_plan *plan, int64_t now);
@@ -162,17 +161,6 @@ static bool pause_or_go_on(struct engine *e, struct engine_request *r, int64_t n
     return now - r->paused_us <= e->options.stall_ms_max * 1000;
 }
 
-static void close_gaps(struct engine *e)
-{
-    struct engine_move move;
-    while (engine_sched_move(e->sched, &move)) {
-        if (move.task->computed > 0 &&
-            !e->backend->ops->move(e->backend, move.task->sequence, move.to))
-            return;
-        engine_sched_moved(e->sched, &move);
-    }
-}
-
 /* False when there is nothing to do, or never again. */
 static bool step(struct engine *e)
 {
@@ -181,11 +169,10 @@ static bool step(struct engine *e)
     if (engine_make_room(e))
         engine_prefix_hold(e, clock_mono_us()); /* there is a sequence now */
     engine_admit(e);
-    close_gaps(e); /* before there is more to be moved */
-    engine_prefix_restore(e);
     struct engine_demand demand = engine_sched_demand(e->sched);
     look_ahead(e, &demand);
-    engine_sched_plan(e->sched, engine_pace_budget(&e->pace, &demand), &plan);
+    uint32_t budget = demand.prompts_next ? engine_pace_budget(&e->pace, &demand) : 0;
+    engine_sched_plan(e->sched, budget, &plan);
     if (plan.rows == 0) {
         publish(e);
         return false;
@@ -203,7 +190,8 @@ static bool step(struct engine *e)
     if (e->ahead != NULL)
         e->draft_us += ((double)took - e->draft_us) / 2;
     else
-        engine_pace_measured(&e->pace, demand.writers, plan.rows - demand.writers, took);
+        engine_pace_measured(&e->pace, budget == 0 ? plan.rows : 0, budget > 0 ? plan.rows : 0,
+                             took);
     engine_prefix_computed(e, &plan, took);
     atomic_store(&e->stats.step_us, average == 0 ? took : average + (took - average) / 8);
     atomic_fetch_add_explicit(&e->stats.steps, 1, memory_order_relaxed);

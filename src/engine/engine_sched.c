@@ -4,6 +4,8 @@
 
 enum { OUTPUT_USUAL_FIRST = 128 };
 
+static bool enough_prompts(const struct engine_sched *s, const struct engine_task *task,
+                           uint32_t prompts_max);
 static int32_t leave_sequence(struct engine_sched *s, struct engine_task *task);
 static void set_state(struct engine_sched *s, struct engine_task *task);
 
@@ -15,6 +17,7 @@ struct engine_sched *engine_sched_new(const struct engine_sched_options *options
     s->options = *options;
     s->vtc = engine_vtc_new();
     s->output_usual = OUTPUT_USUAL_FIRST;
+    s->alone = ENGINE_SCHED_SHARED_STEPS;
     s->running = base_alloc(options->sequences * sizeof(struct engine_task *));
     s->chunks = base_alloc(options->sequences * sizeof *s->chunks);
     s->share = base_alloc(options->sequences * sizeof *s->share);
@@ -43,6 +46,10 @@ void engine_sched_add(struct engine_sched *s, struct engine_task *task)
     task->ahead = task->computed = task->output = task->reserved = task->charged =
         task->preemptions = 0;
     engine_vtc_enter(s->vtc, task);
+    if (s->asked && task->tenant != s->last_tenant)
+        s->alone = 0;
+    s->asked = true;
+    s->last_tenant = task->tenant;
     s->refreshed = false;
 }
 
@@ -76,11 +83,11 @@ int32_t engine_sched_preempt(struct engine_sched *s, struct engine_task *task)
 
 /* Strictly in turn: a task too big for what is free now holds up those behind it, so that small
  * ones cannot keep it out for ever. */
-struct engine_task *engine_sched_admit(struct engine_sched *s)
+struct engine_task *engine_sched_admit(struct engine_sched *s, uint32_t prompts_max)
 {
     engine_sched_refresh(s);
     struct engine_task *task = engine_vtc_first(s->vtc);
-    if (task == NULL || !engine_sched_fits(s, task))
+    if (task == NULL || !engine_sched_fits(s, task) || enough_prompts(s, task, prompts_max))
         return NULL;
     engine_vtc_take(s->vtc, task);
     task->sequence = engine_sched_place(s, task->group);
@@ -91,6 +98,26 @@ struct engine_task *engine_sched_admit(struct engine_sched *s)
     s->cache_held += task->reserved;
     set_state(s, task);
     return task;
+}
+
+/* One that comes back had been let in before, and most of what it knows may have been kept. */
+static bool enough_prompts(const struct engine_sched *s, const struct engine_task *task,
+                           uint32_t prompts_max)
+{
+    uint32_t prompts = 0;
+    uint64_t left = 0;
+    bool of_its_tenant = false;
+    if (task->preemptions > 0)
+        return false;
+    for (uint32_t i = 0; i < s->options.sequences; i++) {
+        const struct engine_task *other = s->running[i];
+        if (other == NULL || other->paused || other->state != ENGINE_TASK_PROMPT)
+            continue;
+        prompts++;
+        left += engine_sched_chunk_max(other);
+        of_its_tenant |= other->vtc.tenant == task->vtc.tenant;
+    }
+    return of_its_tenant && prompts >= 2 && left >= prompts_max;
 }
 
 void engine_sched_restored(struct engine_sched *s, struct engine_task *task, uint32_t count)

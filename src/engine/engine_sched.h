@@ -11,11 +11,14 @@
  *     the backend decodes the plan
  *     engine_sched_advance               what the plan held is computed
  *     engine_sched_output                for each token sampled
- * Rules: every writing task that is not paused has its row in every step. What the caller allows
- * for prompts goes to tenants by their counters (engine_vtc.h), within a tenant to the shortest
- * first, and two advance when two wait. Every prompt under way gets at least one token, as long as
- * they last, since a gap in the sequence numbers splits the batch and reads the weights twice. Who
- * is let in next is engine_vtc's word.
+ * Rules: steps of prompts and steps of writers take turns, as long as there are both. The backend
+ * computes rows of unlike number one after the other anyway; and so a prompt's first token is out,
+ * and who comes meanwhile is seen, before the others have theirs. In a writers' step every writing
+ * task that is not paused has its row, and every prompt under way has one, too, since a gap in the
+ * sequence numbers splits the batch and reads the weights twice. What the caller allows for a step
+ * of prompts goes to tenants by their counters (engine_vtc.h), within a tenant to the shortest
+ * first; two advance when two wait, unless one is done by it. Who is let in next is engine_vtc's
+ * word.
  *
  * A step holds tasks of one group alone (those with the same adapter). Groups that have something
  * to compute take turns: as the counters of their tenants say, but one that has waited for a step
@@ -108,8 +111,10 @@ struct engine_task *engine_sched_make_room(struct engine_sched *sched, uint32_t 
 /* The task waits again, before all others of its tenant. Returns the sequence to be cleared. */
 int32_t engine_sched_preempt(struct engine_sched *sched, struct engine_task *task);
 /* Lets in the next one for whom there is room, or NULL: it has a sequence now, with nothing in it.
- * The caller may put cache of it there, and says so by engine_sched_restored. */
-struct engine_task *engine_sched_admit(struct engine_sched *sched);
+ * The caller may put cache of it there, and says so by engine_sched_restored. While two prompts or
+ * more are under way that still lack `prompts_max` tokens, which is all that a step can take, no
+ * further one of their tenants is let in: it would only cost each step a row. */
+struct engine_task *engine_sched_admit(struct engine_sched *sched, uint32_t prompts_max);
 /* The first `count` tokens that the task knows, and not all of them, are in its sequence already.
  * Before it had its first row. */
 void engine_sched_restored(struct engine_sched *sched, struct engine_task *task, uint32_t count);
@@ -120,10 +125,16 @@ struct engine_demand {
     uint64_t prompt_tokens; /* that the prompts still lack */
     uint32_t other_groups;  /* that wait for their turn meanwhile */
     uint32_t other_writers; /* in those */
+    uint32_t first_tokens;  /* of those, what the first prompt lacks of a tenant for which nobody
+                               writes, while somebody writes for another; 0: there is none */
+    uint32_t waiting;       /* who could be let in besides, if they had to */
+    bool shared;            /* several tenants asked of late */
+    bool prompts_next;      /* the next step is one of prompts */
 };
 struct engine_demand engine_sched_demand(const struct engine_sched *sched);
-/* Fills the next step, with at most `prompt_budget` rows of prompts (at least 1); the chunks are
- * valid until the next plan. rows 0: nothing to do. */
+/* Fills the next step; the chunks are valid until the next plan. rows 0: nothing to do.
+ * `prompt_budget`: with demand.prompts_next, how many rows of prompts at most, at least 1; else 0.
+ */
 void engine_sched_plan(struct engine_sched *sched, uint32_t prompt_budget,
                        struct engine_plan *plan);
 void engine_sched_advance(struct engine_sched *sched, const struct engine_plan *plan);

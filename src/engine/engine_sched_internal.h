@@ -4,6 +4,8 @@
 #pragma once
 #include "engine_sched.h"
 
+enum { ENGINE_SCHED_SHARED_STEPS = 1000 };
+
 struct engine_sched {
     struct engine_sched_options options;
     struct engine_vtc *vtc;
@@ -13,7 +15,11 @@ struct engine_sched {
     uint64_t admitted;  /* how many were let in so far */
     uint64_t preempted; /* how many had to go */
     uint32_t output_usual;
-    bool refreshed;             /* the counters, for the step being made */
+    uint64_t last_tenant; /* who asked last */
+    uint32_t alone;       /* steps since another one asked; SHARED_STEPS and more: nobody did */
+    bool asked;           /* last_tenant is set */
+    bool prompted[ENGINE_SCHED_GROUPS_MAX]; /* its last step was one of prompts */
+    bool refreshed;                         /* the counters, for the step being made */
     bool gave_way;              /* somebody went in this step for fairness' sake: one is enough */
     struct engine_task *chosen; /* by make_room, until it is preempted */
     struct engine_chunk *chunks;

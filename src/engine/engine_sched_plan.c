@@ -6,52 +6,68 @@
 enum { SLICE = 64 };
 
 static void share_budget(struct engine_sched *s, uint32_t group, uint32_t budget);
-static struct engine_task *next_to_share(const struct engine_sched *s, uint32_t limit);
+static struct engine_task *next_to_share(const struct engine_sched *s, uint32_t group,
+                                         uint32_t budget, uint32_t limit);
+static uint32_t share_max(const struct engine_task *task, uint32_t budget, uint32_t limit);
 static bool comes_before(const struct engine_task *a, const struct engine_task *b);
-static bool wants_prompt_rows(const struct engine_task *task, uint32_t group);
+static bool writes(const struct engine_sched *s, const struct engine_tenant *tenant);
+static bool has_prompt(const struct engine_task *task);
 
 struct engine_demand engine_sched_demand(const struct engine_sched *s)
 {
     struct engine_sched_turn turn = engine_sched_turn(s);
     struct engine_demand demand = {.other_groups = turn.groups > 0 ? turn.groups - 1 : 0};
+    const struct engine_task *first = NULL;
     for (uint32_t i = 0; i < s->options.sequences; i++) {
         const struct engine_task *task = s->running[i];
         if (task == NULL || task->paused)
             continue;
         if (task->group != turn.group) {
-            demand.other_writers += task->state == ENGINE_TASK_WRITING;
-        } else if (task->state == ENGINE_TASK_WRITING) {
-            demand.writers++;
-        } else {
-            demand.prompts++;
-            demand.prompt_tokens += engine_sched_left(task);
+            demand.other_writers += !has_prompt(task);
+            continue;
         }
+        if (!has_prompt(task)) {
+            demand.writers++;
+            continue;
+        }
+        demand.prompts++;
+        demand.prompt_tokens += engine_sched_left(task);
+        if ((first == NULL || comes_before(task, first)) && !writes(s, task->vtc.tenant))
+            first = task;
     }
+    uint32_t free = s->options.sequences - s->running_count, waiting = engine_vtc_waiting(s->vtc);
+    demand.waiting = waiting < free ? waiting : free;
+    demand.first_tokens =
+        first != NULL && demand.writers + demand.other_writers > 0 ? engine_sched_left(first) : 0;
+    demand.shared = s->alone < ENGINE_SCHED_SHARED_STEPS;
+    demand.prompts_next = demand.prompts > 0 && (demand.writers == 0 || !s->prompted[turn.group]);
     return demand;
 }
 
 void engine_sched_plan(struct engine_sched *s, uint32_t prompt_budget, struct engine_plan *plan)
 {
-    WEIR_ASSERT(prompt_budget > 0);
-    uint32_t room = s->options.batch - engine_sched_demand(s).writers;
+    bool prompts = prompt_budget > 0;
     uint32_t group = engine_sched_turn(s).group;
-    share_budget(s, group, prompt_budget < room ? prompt_budget : room);
+    if (prompts)
+        share_budget(s, group, prompt_budget < s->options.batch ? prompt_budget : s->options.batch);
     *plan = (struct engine_plan){.chunks = s->chunks, .group = group};
     for (uint32_t i = 0; i < s->options.sequences; i++) {
         struct engine_task *task = s->running[i];
         if (task == NULL || task->paused || task->group != group)
             continue;
-        bool writes = task->state == ENGINE_TASK_WRITING;
-        uint32_t count = writes ? 1 + task->ahead : s->share[i];
-        WEIR_ASSERT(task->ahead == 0 || (writes && task->computed + count <= task->reserved &&
+        bool writing = !has_prompt(task);
+        uint32_t count = prompts ? s->share[i] : writing ? 1 + task->ahead : 1;
+        WEIR_ASSERT(task->ahead == 0 || (writing && task->computed + count <= task->reserved &&
                                          task->output + count <= task->output_max));
         if (count == 0)
             continue;
-        bool wants = writes || count == engine_sched_left(task);
+        bool wants = (writing && !prompts) || count == engine_sched_left(task);
         plan->chunks[plan->count++] = (struct engine_chunk){task, task->computed, count, wants};
         plan->rows += count;
     }
     WEIR_ASSERT(plan->rows <= s->options.batch);
+    s->prompted[group] = prompts;
+    s->alone += s->alone < ENGINE_SCHED_SHARED_STEPS && plan->rows > 0;
     s->refreshed = s->gave_way = false;
     engine_sched_took_turn(s, group);
 }
@@ -91,17 +107,14 @@ bool engine_sched_output(struct engine_sched *s, struct engine_task *task)
     return task->output < task->output_max;
 }
 
-/* First one token to each prompt, then slices in turn. One task gets at most three quarters as long
- * as others want any. */
+/* In slices. One that is not done by it gets at most three quarters as long as others want any. */
 static void share_budget(struct engine_sched *s, uint32_t group, uint32_t budget)
 {
-    uint32_t limit = budget - budget / 4;
-    for (uint32_t i = 0; i < s->options.sequences; i++) {
-        s->share[i] = budget > 0 && wants_prompt_rows(s->running[i], group) ? 1 : 0;
-        budget -= s->share[i];
-    }
+    uint32_t limit = budget - budget / 4, all = budget;
+    for (uint32_t i = 0; i < s->options.sequences; i++)
+        s->share[i] = 0;
     while (budget > 0) {
-        struct engine_task *task = next_to_share(s, limit);
+        struct engine_task *task = next_to_share(s, group, all, limit);
         if (task == NULL && limit == UINT32_MAX)
             break;
         if (task == NULL) {
@@ -109,13 +122,11 @@ static void share_budget(struct engine_sched *s, uint32_t group, uint32_t budget
             continue;
         }
         uint32_t *share = &s->share[task->sequence];
-        uint32_t more = engine_sched_chunk_max(task) - *share;
+        uint32_t more = share_max(task, all, limit) - *share;
         if (more > SLICE)
             more = SLICE;
         if (more > budget)
             more = budget;
-        if (more > limit - *share)
-            more = limit - *share;
         *share += more;
         budget -= more;
         struct engine_tenant *tenant = task->vtc.tenant;
@@ -124,16 +135,25 @@ static void share_budget(struct engine_sched *s, uint32_t group, uint32_t budget
 }
 
 /* NULL when all have what they can use, or are at the limit. */
-static struct engine_task *next_to_share(const struct engine_sched *s, uint32_t limit)
+static struct engine_task *next_to_share(const struct engine_sched *s, uint32_t group,
+                                         uint32_t budget, uint32_t limit)
 {
     struct engine_task *best = NULL;
     for (uint32_t i = 0; i < s->options.sequences; i++) {
         struct engine_task *task = s->running[i];
-        if (s->share[i] > 0 && s->share[i] < engine_sched_chunk_max(task) && s->share[i] < limit &&
+        if (task != NULL && task->group == group && !task->paused && has_prompt(task) &&
+            s->share[i] < share_max(task, budget, limit) &&
             (best == NULL || comes_before(task, best)))
             best = task;
     }
     return best;
+}
+
+static uint32_t share_max(const struct engine_task *task, uint32_t budget, uint32_t limit)
+{
+    uint32_t most = engine_sched_chunk_max(task);
+    bool done = most <= budget && most == engine_sched_left(task);
+    return done || most < limit ? most : limit;
 }
 
 /* The tenant that got least; within a tenant as they were in the queue. */
@@ -145,8 +165,17 @@ static bool comes_before(const struct engine_task *a, const struct engine_task *
     return x->counter + x->given < y->counter + y->given;
 }
 
-static bool wants_prompt_rows(const struct engine_task *task, uint32_t group)
+static bool writes(const struct engine_sched *s, const struct engine_tenant *tenant)
 {
-    return task != NULL && task->group == group && !task->paused &&
-           task->state == ENGINE_TASK_PROMPT;
+    for (uint32_t i = 0; i < s->options.sequences; i++) {
+        const struct engine_task *task = s->running[i];
+        if (task != NULL && !task->paused && !has_prompt(task) && task->vtc.tenant == tenant)
+            return true;
+    }
+    return false;
+}
+
+static bool has_prompt(const struct engine_task *task)
+{
+    return task->state == ENGINE_TASK_PROMPT;
 }

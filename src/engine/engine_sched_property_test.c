@@ -35,6 +35,8 @@ struct world {
     double worst_gap;
     uint32_t missed[GROUPS]; /* steps of others, in a row, while a group had something to compute */
     uint64_t parts, plans;   /* runs of sequence numbers in steps, and steps */
+    uint32_t prompts_max;    /* at the last admission */
+    bool prompted[GROUPS];   /* the last step of it was one of prompts */
     uint64_t work, worst_still, finished, preempted, cancelled, prompt_rows, bursts;
     uint64_t random;
 };
@@ -136,7 +138,9 @@ static void make_room(struct world *w)
 static void admit(struct world *w)
 {
     struct engine_task *task;
-    while ((task = engine_sched_admit(w->sched)) != NULL) {
+    struct engine_demand demand = engine_sched_demand(w->sched);
+    w->prompts_max = engine_pace_prompts(&w->pace, &demand);
+    while ((task = engine_sched_admit(w->sched, w->prompts_max)) != NULL) {
         struct life *life = life_of(task);
         assert_true(!task->paused && !task->held);
         assert_true(task->sequence < (int32_t)w->options.sequences);
@@ -185,7 +189,7 @@ static void check_account(const struct world *w)
 /* Everything that is promised of one step. */
 static void check_plan(struct world *w, const struct engine_plan *plan, uint32_t budget)
 {
-    uint32_t rows = 0, prompt_rows = 0, writers = 0, moving = 0;
+    uint32_t rows = 0, prompt_rows = 0, writers = 0, moving = 0, done = 0;
     uint32_t may_write = 0, prompts = 0, waiting = 0, low = UINT32_MAX, high = 0, running = 0;
     uint32_t active[GROUPS] = {0};
     int32_t last = -1;
@@ -209,6 +213,7 @@ static void check_plan(struct world *w, const struct engine_plan *plan, uint32_t
         assert_true(chunk->from >= task->cut || chunk->from + chunk->count <= task->cut);
         writers += writes;
         moving += !writes;
+        done += !writes && chunk->wants_output;
         prompt_rows += writes ? 0 : chunk->count;
     }
     for (size_t i = 0; i < TASKS; i++) {
@@ -235,10 +240,22 @@ static void check_plan(struct world *w, const struct engine_plan *plan, uint32_t
         assert_true(plan->rows > 0 || active[g] == 0); /* work conservation */
     }
     assert_int_equal(rows, plan->rows);
-    assert_true(rows <= w->options.batch && prompt_rows <= budget);
-    assert_int_equal(writers, may_write); /* every writer has its row */
-    assert_true(moving >= (prompts < 2 ? prompts : budget < 2 ? 1 : 2));
+    assert_true(rows <= w->options.batch);
+    if (budget > 0) { /* nobody writes in a step of prompts; two advance, unless one is done */
+        assert_int_equal(writers, 0);
+        assert_true(prompt_rows <= budget);
+        assert_true(moving >= (prompts < 2 || budget < 4 || done > 0 ? prompts > 0 : 2));
+    } else { /* every writer has its row, and no prompt makes a gap */
+        assert_int_equal(writers, may_write);
+        assert_int_equal(moving, prompts);
+        assert_int_equal(prompt_rows, prompts);
+    }
+    assert_true(budget == 0 || !w->prompted[plan->group] || may_write == 0); /* they take turns */
+    /* Work conservation: nobody waits for a place that would fill the step. */
     assert_true(plan->rows > 0 || waiting == 0);
+    bool room = w->groups == 1 && running < w->options.sequences &&
+                w->options.cache_tokens == (uint64_t)w->options.sequences * CONTEXT;
+    assert_true(!room || waiting == 0 || prompt_rows >= budget || prompt_rows >= w->prompts_max);
     if (running > 0 && w->groups == 1)
         assert_int_equal(high - low + 1, running); /* dense */
 }
@@ -306,15 +323,17 @@ static void one_step(struct world *w, uint32_t number)
     admit(w);
     move_down(w);
     struct engine_demand demand = engine_sched_demand(w->sched);
-    uint32_t budget = engine_pace_budget(&w->pace, &demand);
+    uint32_t budget = demand.prompts_next ? engine_pace_budget(&w->pace, &demand) : 0;
+    assert_true(budget > 0 || demand.writers > 0 || demand.prompts == 0);
     engine_sched_plan(w->sched, budget, &plan);
     check_plan(w, &plan, budget);
+    w->prompted[plan.group] = budget > 0;
     engine_sched_advance(w->sched, &plan);
     tally(w, &plan);
-    int64_t took_us =
-        STEP_US + demand.writers * WRITER_US + (plan.rows - demand.writers) * PROMPT_US;
+    int64_t took_us = STEP_US + plan.rows * (budget > 0 ? PROMPT_US : WRITER_US);
     if (plan.rows > 0)
-        engine_pace_measured(&w->pace, demand.writers, plan.rows - demand.writers, took_us);
+        engine_pace_measured(&w->pace, budget > 0 ? 0 : plan.rows, budget > 0 ? plan.rows : 0,
+                             took_us);
     w->bursts += demand.writers > 0 && took_us > TARGET_US + TARGET_US / 2;
     for (uint32_t i = 0; i < plan.count; i++) {
         struct engine_task *task = plan.chunks[i].task;

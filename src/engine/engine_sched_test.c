@@ -1,44 +1,4 @@
-#include "engine_sched.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-
-enum { SEQUENCES = 8, CONTEXT = 512, BATCH = 256, BUDGET = 96 };
-
-static const struct engine_sched_options usual = {
-    .sequences = SEQUENCES,
-    .context = CONTEXT,
-    .cache_tokens = SEQUENCES * CONTEXT,
-    .batch = BATCH,
-};
-
-static struct engine_task task_of(uint32_t prompt, uint32_t output, uint64_t tenant)
-{
-    return (struct engine_task){
-        .prompt_count = prompt, .output_max = output, .tenant = tenant, .state = ENGINE_TASK_OUT};
-}
-
-static void admit_all(struct engine_sched *sched)
-{
-    while (engine_sched_admit(sched) != NULL) {
-    }
-}
-
-/* One step as the engine does it; tasks that are through are dropped. Returns the rows. */
-static uint32_t step(struct engine_sched *sched)
-{
-    struct engine_plan plan;
-    struct engine_task *task;
-    while ((task = engine_sched_make_room(sched, UINT32_MAX)) != NULL)
-        assert_true(engine_sched_preempt(sched, task) >= 0);
-    admit_all(sched);
-    engine_sched_plan(sched, engine_sched_demand(sched).writers > 0 ? BUDGET : BATCH, &plan);
-    engine_sched_advance(sched, &plan);
-    for (uint32_t i = 0; i < plan.count; i++)
-        if (plan.chunks[i].wants_output && !engine_sched_output(sched, plan.chunks[i].task))
-            assert_true(engine_sched_drop(sched, plan.chunks[i].task) >= 0);
-    return plan.rows;
-}
+#include "engine_sched_test.h"
 
 static void one_task_from_start_to_end(void **state)
 {
@@ -189,7 +149,7 @@ static void paused_and_moved(void **state)
     assert_int_equal(tasks[1].sequence, 2);
     assert_false(engine_sched_move(sched, &move));
     struct engine_plan plan;
-    engine_sched_plan(sched, BUDGET, &plan);
+    engine_sched_plan(sched, 0, &plan);
     assert_int_equal(plan.count, 2);
     assert_ptr_equal(plan.chunks[1].task, &tasks[3]);
     engine_sched_drop(sched, &tasks[1]);
@@ -411,8 +371,8 @@ static void what_is_there_already(void **state)
     struct engine_task task = task_of(200, 10, 1);
     struct engine_plan plan;
     engine_sched_add(sched, &task);
-    assert_ptr_equal(engine_sched_admit(sched), &task);
-    assert_null(engine_sched_admit(sched));
+    assert_ptr_equal(engine_sched_admit(sched, UINT32_MAX), &task);
+    assert_null(engine_sched_admit(sched, UINT32_MAX));
     engine_sched_restored(sched, &task, 150);
     engine_sched_plan(sched, BATCH, &plan);
     assert_int_equal(plan.rows, 50);
@@ -453,105 +413,6 @@ static void paused_ones_hold_up_nobody(void **state)
     engine_sched_free(sched);
 }
 
-static uint32_t holes_of(struct engine_task *tasks, size_t count, uint32_t group)
-{
-    int32_t low = INT32_MAX, high = -1;
-    uint32_t many = 0;
-    for (size_t i = 0; i < count; i++)
-        if (tasks[i].group == group && tasks[i].sequence >= 0) {
-            low = tasks[i].sequence < low ? tasks[i].sequence : low;
-            high = tasks[i].sequence > high ? tasks[i].sequence : high;
-            many++;
-        }
-    return many == 0 ? 0 : (uint32_t)(high - low) + 1 - many;
-}
-
-/* Two groups whose tasks come mixed: each step holds one of them, and they take turns. */
-static void groups_take_turns(void **state)
-{
-    (void)state;
-    struct engine_sched *sched = engine_sched_new(&usual);
-    struct engine_task tasks[6];
-    struct engine_plan plan;
-    for (uint32_t i = 0; i < ARRAY_LEN(tasks); i++) {
-        tasks[i] = task_of(20, 100, i == 5 ? 2 : 1);
-        tasks[i].group = i % 2;
-        engine_sched_add(sched, &tasks[i]);
-    }
-    admit_all(sched);
-    assert_int_equal(holes_of(tasks, 6, 0) + holes_of(tasks, 6, 1), 0);
-    uint32_t last = 2, before[2] = {0};
-    for (int i = 0; i < 40; i++) {
-        struct engine_demand demand = engine_sched_demand(sched);
-        engine_sched_plan(sched, BUDGET, &plan);
-        assert_int_not_equal(plan.group, last);
-        last = plan.group;
-        assert_int_equal(demand.writers + demand.prompts, 3);
-        assert_int_equal(demand.other_groups, 1);
-        assert_int_equal(demand.other_writers, before[1 - last] > 0 ? 3 : 0);
-        assert_int_equal(plan.count, 3);
-        engine_sched_advance(sched, &plan);
-        for (uint32_t k = 0; k < plan.count; k++) {
-            assert_int_equal(plan.chunks[k].task->group, last);
-            if (plan.chunks[k].wants_output)
-                assert_true(engine_sched_output(sched, plan.chunks[k].task));
-        }
-        before[last]++;
-    }
-    for (uint32_t i = 0; i < ARRAY_LEN(tasks); i++)
-        assert_in_range(tasks[i].output, 19, 20);
-    /* Who is paused has no turn; one group alone has every step. */
-    tasks[1].paused = tasks[3].paused = tasks[5].paused = true;
-    for (int i = 0; i < 3; i++) {
-        engine_sched_plan(sched, BUDGET, &plan);
-        assert_int_equal(plan.group, 0);
-        assert_int_equal(engine_sched_demand(sched).other_groups, 0);
-        engine_sched_advance(sched, &plan);
-        for (uint32_t k = 0; k < plan.count; k++)
-            assert_true(engine_sched_output(sched, plan.chunks[k].task));
-    }
-    for (uint32_t i = 0; i < ARRAY_LEN(tasks); i++)
-        engine_sched_drop(sched, &tasks[i]);
-    engine_sched_free(sched);
-}
-
-/* A full house: one of the first group ends, one of the second takes its number, and changes places
- * with the first group's last: one copy, since it has nothing yet. */
-static void groups_stand_together(void **state)
-{
-    (void)state;
-    struct engine_sched *sched = engine_sched_new(&usual);
-    struct engine_task tasks[SEQUENCES + 1];
-    struct engine_move move;
-    for (uint32_t i = 0; i < SEQUENCES; i++) {
-        tasks[i] = task_of(5, 50, 1);
-        tasks[i].group = i < 5 ? 0 : 1;
-        engine_sched_add(sched, &tasks[i]);
-    }
-    step(sched);
-    step(sched);
-    assert_false(engine_sched_move(sched, &move));
-    int32_t edge = tasks[0].sequence;
-    for (uint32_t i = 0; i < 5; i++)
-        edge = tasks[i].sequence > edge ? tasks[i].sequence : edge;
-    engine_sched_drop(sched, &tasks[0]);
-    tasks[SEQUENCES] = task_of(5, 50, 1);
-    tasks[SEQUENCES].group = 1;
-    engine_sched_add(sched, &tasks[SEQUENCES]);
-    admit_all(sched);
-    assert_int_equal(tasks[SEQUENCES].sequence, 0);
-    assert_true(engine_sched_move(sched, &move));
-    assert_int_equal(move.task->sequence, edge);
-    assert_int_equal(move.to, 0);
-    engine_sched_moved(sched, &move);
-    assert_int_equal(tasks[SEQUENCES].sequence, edge);
-    assert_int_equal(holes_of(tasks + 1, SEQUENCES, 0) + holes_of(tasks + 1, SEQUENCES, 1), 0);
-    assert_false(engine_sched_move(sched, &move));
-    for (uint32_t i = 1; i <= SEQUENCES; i++)
-        engine_sched_drop(sched, &tasks[i]);
-    engine_sched_free(sched);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,8 +429,6 @@ int main(void)
         cmocka_unit_test(who_has_nothing_gets_a_sequence),
         cmocka_unit_test(what_is_there_already),
         cmocka_unit_test(paused_ones_hold_up_nobody),
-        cmocka_unit_test(groups_take_turns),
-        cmocka_unit_test(groups_stand_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -261,11 +261,10 @@ static enum engine_decode decode(struct engine_backend *backend, const struct en
     l->batch.token = batch->token;
     l->batch.pos = batch->position;
     model_llama_adapter_use(l, batch->adapter);
-    model_threads_before(&l->threads);
+    int threads = model_threads_before(&l->threads, batch->rows);
+    llama_set_n_threads(l->context, threads, threads);
     int32_t result = llama_decode(l->context, l->batch);
-    int threads = l->threads.now;
-    if (model_threads_after(&l->threads) != threads)
-        llama_set_n_threads(l->context, l->threads.now, l->threads.now);
+    model_threads_after(&l->threads);
     if (result == 0)
         return ENGINE_DECODE_OK;
     return result == 1   ? ENGINE_DECODE_FULL

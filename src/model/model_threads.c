@@ -10,7 +10,10 @@
 
 enum {
     WINDOW_US = 300000,
+    TRY_US = 100000, /* a window with a thread too many: each of its steps may take several times as
+                        long */
     GAP_US = 20000,
+    ROWS_MANY = 32,
     REST_MIN = 2,  /* windows between two tries: half a second */
     REST_MAX = 64, /* 20 seconds, so that vain tries cost no more than two in a hundred */
     STAT_BYTES = 64 * 1024,
@@ -47,30 +50,31 @@ int model_threads_next(struct model_threads *t, int fit)
     return t->now;
 }
 
-void model_threads_before(struct model_threads *t)
+int model_threads_before(struct model_threads *t, uint32_t rows)
 {
     if (t->max == 1)
-        return;
+        return 1;
     int64_t now = clock_mono_us();
     if (t->window_us == 0 || now - t->last_us > GAP_US)
         begin(t, now);
     t->last_us = now;
+    return rows < ROWS_MANY ? t->now : t->max;
 }
 
-int model_threads_after(struct model_threads *t)
+void model_threads_after(struct model_threads *t)
 {
     if (t->max == 1)
-        return 1;
+        return;
     int64_t now = clock_mono_us(), span = now - t->window_us;
     t->busy_us += now - t->last_us;
     t->last_us = now;
-    if (span < WINDOW_US)
-        return t->now;
+    if (span < (t->trying ? TRY_US : WINDOW_US))
+        return;
     static const double tick_us = 1e6 / 100; /* USER_HZ is 100 on every Linux of ours */
     double own = (double)(process_cpu_us() - t->cpu_us) / (double)t->busy_us;
     double idle = (double)(idle_ticks() - t->idle_ticks) * tick_us / (double)span;
     begin(t, now);
-    return model_threads_next(t, model_threads_choose(t->max, own, idle));
+    (void)model_threads_next(t, model_threads_choose(t->max, own, idle));
 }
 
 static void begin(struct model_threads *t, int64_t now)
