@@ -6,6 +6,7 @@ import openai
 import pytest
 
 from harness import adapter
+from harness.likelihood import near, row
 from harness.server import MODEL
 
 BASE, RED, BLUE = "smol", "red", "team/blue"
@@ -32,11 +33,7 @@ def first(client, model, question, **more):
     answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": question}],
                                             max_tokens=8, temperature=0, logprobs=True, top_logprobs=20, **more)
     assert answer.model == model
-    return {top.token: top.logprob for top in answer.choices[0].logprobs.content[0].top_logprobs}
-
-
-def near(a, b):
-    return all(abs(a[token] - b.get(token, -99)) < 0.3 for token in sorted(a, key=a.get)[-5:])
+    return row(answer.choices[0].logprobs.content[0])
 
 
 @pytest.mark.short

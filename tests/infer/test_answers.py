@@ -10,6 +10,8 @@ import httpx
 import openai
 import pytest
 
+from harness.likelihood import near, row
+
 FRANCE = [{"role": "user", "content": "What is the capital of France?"}]
 
 
@@ -136,19 +138,11 @@ TOPICS = ["How do fish swim?", "Write a poem.", "What is 2 + 2?", "Say hello in 
           "Why is the sky blue?", "Who was Shakespeare?", "Give me Python code."]
 
 
-def near(a, b):
-    """Whether two rows of likelihoods are of the same state, but for the order of sums."""
-    return all(abs(a[token] - b.get(token, -99)) < 0.3 for token in sorted(a, key=a.get)[-5:])
-
-
 @pytest.mark.short
 def test_eight_at_once(infer):
     """More than there are sequences, of all kinds; each gets what it gets alone. That is seen by how
     likely the first tokens are, since sums in another order turn near ties later on."""
     questions = [question + " Please." * (i * 9) for i, question in enumerate(TOPICS)]
-
-    def row(entry):
-        return {top.token: top.logprob for top in entry.top_logprobs}
 
     def whole(question):
         answer = ask(client, question, max_tokens=12, logprobs=True, top_logprobs=20)

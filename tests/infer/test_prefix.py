@@ -4,6 +4,8 @@ import concurrent.futures
 
 import pytest
 
+from harness.likelihood import near, row
+
 RULES = "You answer in one short sentence. " + " ".join(
     f"Rule {i}: whoever asks about number {i} hears that it is {'even' if i % 2 == 0 else 'odd'}." for i in range(12))
 
@@ -37,13 +39,13 @@ def talk(client, rules=RULES, **more):
             [first.usage, second.usage, usage])
 
 
-def first_tokens(client):
+def first_tokens(client, last="And what of twelve?"):
     """How likely each token was to come first, in a second turn: a state that was kept wrongly shows
     here. Whole answers need not be the same, since sums depend on how a prompt was cut into steps."""
     messages = [{"role": "system", "content": RULES}, {"role": "user", "content": "What is seven?"},
-                {"role": "assistant", "content": "Seven is odd."}, {"role": "user", "content": "And what of twelve?"}]
+                {"role": "assistant", "content": "Seven is odd."}, {"role": "user", "content": last}]
     answer = ask(client, messages, logprobs=True, top_logprobs=20, max_tokens=1)
-    return answer.usage, {top.token: top.logprob for top in answer.choices[0].logprobs.content[0].top_logprobs}
+    return answer.usage, row(answer.choices[0].logprobs.content[0])
 
 
 @pytest.mark.short
@@ -54,6 +56,7 @@ def test_a_second_turn(infer, start_infer):
         plain_texts, plain_usages = talk(plain)
         last, likely = first_tokens(client)
         _, plain_likely = first_tokens(plain)
+        other, another = first_tokens(plain, "Write a poem about it.")
     assert all(texts) and all(plain_texts)
     assert [cached(u) for u in plain_usages] == [0, 0, 0]
     first, second, again = usages
@@ -61,11 +64,10 @@ def test_a_second_turn(infer, start_infer):
     assert 200 < cached(second) < second.prompt_tokens
     assert cached(second) <= cached(again) <= cached(last) < again.prompt_tokens
     assert [u.prompt_tokens for u in usages] == [u.prompt_tokens for u in plain_usages]
-    best = sorted(plain_likely, key=plain_likely.get)[-5:]
-    assert all(abs(likely[token] - plain_likely[token]) < 0.25 for token in best), (likely, plain_likely)
+    assert near(plain_likely, likely) and not near(plain_likely, another)
     counts = off.metrics()
     assert counts["prefix_hits_total"] == counts["prefix_bytes"] == counts["prefix_entries"] == 0
-    assert counts["prompt_tokens_total"] == sum(u.prompt_tokens for u in plain_usages) + last.prompt_tokens
+    assert counts["prompt_tokens_total"] == sum(u.prompt_tokens for u in plain_usages) + last.prompt_tokens + other.prompt_tokens
     counts = infer.metrics()
     assert counts["prefix_hits_total"] >= 3 and counts["prefix_bytes"] > 0
     assert counts["prefix_tokens_total"] >= cached(second) + cached(again) + cached(last)
