@@ -256,13 +256,14 @@ void add(model_reader *base, struct text text, bool last, model_part_fn *part, v
     size_t unread = r->text.size() - r->read;
     if (!last && (unread == 0 || unread < r->text.size() / growth_share))
         return;
+    size_t before = r->read;
     try {
         r->read = r->text.size();
         tell_new(r, common_chat_parse(r->text, !last, *r->params), part, arg);
     } catch (const std::exception &) {
         bool silent = r->told.empty();
         r->lost = true;
-        tell(part, arg, MODEL_PART_CONTENT, 0, silent ? r->text : r->text.substr(r->read));
+        tell(part, arg, MODEL_PART_CONTENT, 0, silent ? r->text : r->text.substr(before));
     }
 }
 

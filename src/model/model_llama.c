@@ -136,6 +136,9 @@ static bool open_context(struct model_llama *l, struct status *st)
     if (parallel > llama_max_parallel_sequences())
         return status_fail(st, STATUS_INVALID, "at most %zu sequences can run at once",
                            llama_max_parallel_sequences());
+    if ((uint64_t)context * parallel > INT32_MAX)
+        return status_fail(st, STATUS_INVALID, "%u sequences of %u tokens are too many", parallel,
+                           context);
     uint32_t batch = l->options.batch == 0 ? BATCH_USUAL : l->options.batch;
     if (batch < parallel)
         batch = parallel;

@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from harness import adapter
-from harness.likelihood import near, row
+from harness.likelihood import apart, near, row
 from harness.server import MODEL
 
 BASE, RED, BLUE = "smol", "red", "team/blue"
