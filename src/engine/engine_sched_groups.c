@@ -7,7 +7,7 @@
 struct span {
     uint32_t low, high, count;
 };
-enum { NOWHERE = UINT32_MAX };
+static const uint32_t nowhere = UINT32_MAX;
 
 static bool got_less(const struct engine_task *a, const struct engine_task *b);
 static bool goes_before(const struct engine_sched *s, uint32_t groups, const struct engine_task *a,
@@ -60,7 +60,7 @@ int32_t engine_sched_place(const struct engine_sched *s, uint32_t group)
         if (s->running[at] != NULL)
             continue;
         struct span spans[ENGINE_SCHED_GROUPS_MAX];
-        spans_of(s, spans, NOWHERE, NOWHERE);
+        spans_of(s, spans, nowhere, nowhere);
         struct span *own = &spans[group];
         uint32_t low = own->count == 0 || at < own->low ? at : own->low;
         uint32_t high = own->count == 0 || at > own->high ? at : own->high;
@@ -78,11 +78,11 @@ int32_t engine_sched_place(const struct engine_sched *s, uint32_t group)
 /* The move that leaves the fewest gaps; of equal ones the one that copies least. */
 bool engine_sched_move(const struct engine_sched *s, struct engine_move *out)
 {
-    uint32_t now = holes(s, NOWHERE, NOWHERE), least = now;
+    uint32_t now = holes(s, nowhere, nowhere), least = now;
     struct span spans[ENGINE_SCHED_GROUPS_MAX];
     if (now == 0)
         return false;
-    spans_of(s, spans, NOWHERE, NOWHERE);
+    spans_of(s, spans, nowhere, nowhere);
     for (uint32_t from = s->options.sequences; from-- > 0;) {
         const struct engine_task *task = s->running[from];
         if (task == NULL || (from != spans[task->group].low && from != spans[task->group].high))
