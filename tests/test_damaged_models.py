@@ -62,12 +62,12 @@ def one_round(start, paths, seconds):
     weir = start("up", "".join(SECTION.format(path.stem, path) for path in paths))
     key, found = weir.key(), {}
     for name, (phase, reason) in verdicts(weir, [path.stem for path in paths], seconds).items():
-        if phase == "ready" and answered(weir, key, name):
+        # Asleep is one whose header tells of more memory than there is: it is tried when it is called.
+        if answered(weir, key, name):
             found[name] = None
             continue
-        assert phase == "ready" or clear(reason), f"seed {SEED}: {name}: {reason!r}"
-        found[name] = reason or "it was ready, and did not answer"
-        answered(weir, key, name)
+        assert phase in ("ready", "asleep") or clear(reason), f"seed {SEED}: {name}: {phase} {reason!r}"
+        found[name] = reason or f"it was {phase}, and did not answer"
     with weir.http() as http:
         assert http.get("/healthz").status_code == 200
     pid = weir.process.pid
