@@ -1,6 +1,9 @@
 """SIGTERM: no new work, running streams to their end or to the limit, and status 0."""
 
+import concurrent.futures
+import contextlib
 import json
+import re
 import signal
 import threading
 import time
@@ -192,6 +195,16 @@ def test_models_that_do_not_want_to_end(start, tmp_path):
         (tmp_path / f"{i}.gguf").symlink_to(server.MODEL)
         config += f"[model m{i}]\npath = {tmp_path / f'{i}.gguf'}\n"
     weir = start("up", config, wait=False, setup=False, WEIR_INFER_PROGRAM=program)
+    eventually(lambda: any(line.startswith("set up") for line in weir.lines))
+    weir.url = re.search(r"http://[^/\s]+", " ".join(weir.lines))[0]  # it is not ready, and never will be
+    weir.setup()
+
+    def call(i):  # unasked they are loaded one after the other, and the first never is
+        with contextlib.suppress(httpx.HTTPError):
+            http.post("/v1/chat/completions", json=server.chat_body(model=f"m{i}"), timeout=3)
+    with weir.http(headers={"Authorization": f"Bearer {weir.key()}"}) as http, \
+            concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(call, range(4)))
     eventually(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 4)
     time.sleep(0.3)
     began = time.monotonic()

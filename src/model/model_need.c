@@ -56,13 +56,15 @@ static uint64_t weights_bytes(const char *path)
     static const size_t tail = sizeof("-00001-of-00003.gguf") - 1;
     uint64_t bytes = file_bytes(path);
     size_t len = strlen(path);
-    int part, parts;
-    if (len <= tail || sscanf(path + len - tail, "-%5d-of-%5d.gguf", &part, &parts) != 2)
+    int64_t part, parts;
+    if (len <= tail || path[len - tail] != '-' || strncmp(path + len - 14, "-of-", 4) != 0 ||
+        !text_to_i64((struct text){path + len - tail + 1, 5}, &part) ||
+        !text_to_i64((struct text){path + len - 10, 5}, &parts))
         return bytes;
-    for (int i = 1; i <= parts; i++) {
+    for (int64_t i = 1; i <= parts; i++) {
         char other[4096];
-        int written = snprintf(other, sizeof other, "%.*s-%05d-of-%05d.gguf", (int)(len - tail),
-                               path, i, parts);
+        int written = snprintf(other, sizeof other, "%.*s-%05lld-of-%05lld.gguf", (int)(len - tail),
+                               path, (long long)i, (long long)parts);
         if (i != part && written > 0 && (size_t)written < sizeof other)
             bytes += file_bytes(other);
     }
