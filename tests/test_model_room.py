@@ -98,7 +98,7 @@ def test_pinned_stays(start):
     assert int(answer.headers["retry-after"]) > 0
     message = answer.json()["error"]["message"]
     assert message.startswith("the model 'a' cannot be loaded now: it needs about 1"), message
-    assert "; b (1" in message and "pinned) holds the memory" in message, message
+    assert "; b (" in message and "pinned) holds the memory" in message, message
     assert "pinned" not in weir.ask("b").text and weir.ask("b").status_code == 200
     weir.weir.command("model", "unpin", "b")
     assert weir.ask("a").status_code == 200
@@ -119,7 +119,7 @@ def test_pinned_by_people_survives_a_restart(start):
     weir.weir = again
     assert weir.phases() == {"a": "asleep", "b": "ready", "d": "asleep"}
     reason = weir.rows()["d"]["state"]["reason"]
-    assert "b (1" in reason and "pinned" in reason
+    assert "b (" in reason and "pinned" in reason
 
 
 def test_only_local_models_are_pinned(start, upstream):
@@ -150,7 +150,7 @@ def test_a_running_stream_is_never_cut(start):
     thread.join(100)
     waiter.join(100)
     if row is not None and row["state"]["phase"] == "asleep":
-        assert "a (1" in row["state"]["reason"] and "1 call)" in row["state"]["reason"], row
+        assert "a (" in row["state"]["reason"] and "1 call)" in row["state"]["reason"], row
     assert found["events"][-1] == "[DONE]" and not any('"error"' in e for e in found["events"])
     assert other["answer"].status_code == 200, other["answer"].text
     assert other["ended"] > found["ended"], "the other one had to wait"
